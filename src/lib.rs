@@ -1,4 +1,6 @@
 //! Cowrite: a language server that is a coding agent.
 
+pub mod edit;
 pub mod framing;
 pub mod protocol;
+pub mod text;

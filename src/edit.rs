@@ -1,0 +1,137 @@
+//! Edits as values: finding the place that is meant, the smallest change that does it, and moving a change over what
+//! was typed since. Pure: files, LSP types and async are unknown here.
+
+mod diff;
+mod find;
+mod land;
+mod lf;
+mod lines;
+mod rebase;
+
+pub use diff::{deltas_between, unified};
+pub use find::{FindError, Replacement, find};
+pub use land::{Landing, landed, later};
+pub use rebase::Clash;
+
+use std::ops::Range;
+
+use ropey::Rope;
+
+use crate::text::replace;
+
+/// One changed place: a part of the base and what stands there instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hunk {
+    /// Bytes of the base.
+    pub range: Range<usize>,
+    /// The new text, with the document's own line endings.
+    pub new: String,
+}
+
+/// A change against one text: hunks in order, none touching another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Patch {
+    hunks: Vec<Hunk>,
+}
+
+impl Patch {
+    /// A patch of these hunks.
+    ///
+    /// Panics in debug builds when they overlap, touch or are out of order: callers make them so.
+    #[must_use]
+    pub fn new(hunks: Vec<Hunk>) -> Self {
+        debug_assert!(hunks.is_sorted_by(|a, b| a.range.end < b.range.start), "hunks apart and in order: {hunks:?}");
+        Self { hunks }
+    }
+
+    /// A patch of hunks that are in order but may touch: those become one.
+    pub(crate) fn joined(hunks: impl IntoIterator<Item = Hunk>) -> Self {
+        let mut apart: Vec<Hunk> = Vec::new();
+        for hunk in hunks {
+            match apart.last_mut() {
+                Some(last) if hunk.range.start <= last.range.end => {
+                    debug_assert!(hunk.range.start == last.range.end, "{last:?} and {hunk:?} overlap");
+                    last.range.end = last.range.end.max(hunk.range.end);
+                    last.new.push_str(&hunk.new);
+                }
+                _ => apart.push(hunk),
+            }
+        }
+        apart.retain(|hunk| !hunk.range.is_empty() || !hunk.new.is_empty());
+        Self { hunks: apart }
+    }
+
+    /// The hunks, in order.
+    #[must_use]
+    pub fn hunks(&self) -> &[Hunk] {
+        &self.hunks
+    }
+
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.hunks.is_empty()
+    }
+
+    /// The text after.
+    #[must_use]
+    pub fn apply(&self, base: &Rope) -> Rope {
+        let mut rope = base.clone();
+        // From the end, so that the places before stay where they are.
+        for hunk in self.hunks.iter().rev() {
+            replace(&mut rope, hunk.range.clone(), &hunk.new);
+        }
+        rope
+    }
+
+    /// Where each hunk's new text stands in the text after.
+    #[must_use]
+    pub fn new_ranges(&self) -> Vec<Range<usize>> {
+        new_ranges(&self.hunks)
+    }
+
+    /// What takes this patch back, against the text after.
+    #[must_use]
+    pub fn inverse(&self, base: &Rope) -> Self {
+        let old = self.hunks.iter().map(|hunk| base.byte_slice(hunk.range.clone()).to_string());
+        let hunks = self.new_ranges().into_iter().zip(old).map(|(range, new)| Hunk { range, new });
+        Self { hunks: hunks.collect() }
+    }
+}
+
+fn new_ranges(hunks: &[Hunk]) -> Vec<Range<usize>> {
+    let (mut gone, mut come) = (0, 0);
+    let mut ranges = Vec::with_capacity(hunks.len());
+    for Hunk { range, new } in hunks {
+        let start = range.start - gone + come;
+        ranges.push(start..start + new.len());
+        gone += range.len();
+        come += new.len();
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hunk(range: Range<usize>, new: &str) -> Hunk {
+        Hunk { range, new: new.into() }
+    }
+
+    #[test]
+    fn a_patch_can_be_applied_and_taken_back() {
+        let base = Rope::from_str("one two three");
+        let patch = Patch::new(vec![hunk(0..3, "1"), hunk(4..4, "+"), hunk(7..13, "")]);
+        let after = patch.apply(&base);
+        assert_eq!(after.to_string(), "1 +two");
+        assert_eq!(patch.new_ranges(), [0..1, 2..3, 6..6]);
+        assert_eq!(patch.inverse(&base).apply(&after), base);
+    }
+
+    #[test]
+    fn touching_hunks_become_one_and_empty_ones_go() {
+        let joined = Patch::joined([hunk(0..0, ""), hunk(2..4, "a"), hunk(4..4, "b"), hunk(6..7, "")]);
+        assert_eq!(joined, Patch::new(vec![hunk(2..4, "ab"), hunk(6..7, "")]));
+    }
+}
