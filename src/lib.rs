@@ -1,6 +1,9 @@
 //! Cowrite: a language server that is a coding agent.
 
+pub mod disk;
 pub mod edit;
+pub mod editor;
 pub mod framing;
+pub mod permission;
 pub mod protocol;
 pub mod text;

@@ -1,0 +1,179 @@
+//! The disk half of the editor port: reading files that are not open, and writing them whole or not at all.
+//!
+//! Blocking: callers are on a thread for it. A place's path is real, so no component of it may be a link; each folder on
+//! the way is opened without following one, and everything else happens relative to the opened folder. Whoever swaps a
+//! folder for a link between the path authority's look and the write gets an error, not a write somewhere else.
+
+mod folder;
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use ropey::Rope;
+
+use crate::editor::{Place, ReadError};
+use crate::text::Snapshot;
+use folder::Folder;
+
+/// The most bytes that a tool reads.
+pub const LIMIT: u64 = 10 * 1024 * 1024;
+
+const BOM: &str = "\u{feff}";
+
+/// Why a file was not written. It stands as it stood before.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Something is there already.
+    #[error("{0} exists already")]
+    Exists(String),
+    /// It does not hold what the change was made against.
+    #[error("{place} was changed on disk meanwhile")]
+    Changed {
+        /// Which.
+        place: String,
+        /// What it holds now.
+        now: Snapshot,
+    },
+    /// It cannot be read, so nothing is known of what a write would destroy.
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
+    /// It could be written but should not, or the system says no.
+    #[error("could not write {place}: {reason}")]
+    Refused {
+        /// Which.
+        place: String,
+        /// Why, and what would help.
+        reason: String,
+    },
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// When it is missing, no regular file, over [`LIMIT`], or not UTF-8. A pipe or a device never blocks.
+pub fn read(place: &Place) -> Result<Snapshot, ReadError> {
+    let (parent, name) = Folder::of(place).map_err(|error| read_error(place, &error))?;
+    Ok(open(place, &parent, &name)?.snapshot)
+}
+
+/// A file to look through without holding it whole; `None` when it is no regular file of up to [`LIMIT`] bytes. For walks,
+/// which have seen that no folder on the way is a link.
+///
+/// # Errors
+/// When it cannot be opened, a link in its place included.
+pub fn peek(path: &Path) -> std::io::Result<Option<File>> {
+    let file = folder::open(path)?;
+    let found = file.metadata()?;
+    Ok((found.is_file() && found.len() <= LIMIT).then_some(file))
+}
+
+/// Makes a new file and the folders above it. Other programs see all of it or nothing.
+///
+/// # Errors
+/// When something is there already, also when it came this very moment, or the system says no.
+pub fn create(place: &Place, text: &str) -> Result<(), WriteError> {
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => WriteError::Exists(place.to_string()),
+        _ => refused(place, &error),
+    };
+    let (parent, name) = Folder::make(place).map_err(|error| refused(place, &error))?;
+    if parent.has(&name) {
+        return Err(WriteError::Exists(place.to_string()));
+    }
+    let mut draft = parent.draft(0o666).map_err(failed)?;
+    draft.file.write_all(text.as_bytes()).map_err(failed)?;
+    draft.file.sync_all().map_err(failed)?;
+    draft.publish_new(&name).map_err(failed)
+}
+
+/// Puts `new` in the place of `expected`, keeping byte order mark and mode.
+///
+/// # Errors
+/// When the file does not hold `expected`, is read-only, has other names (hard links), belongs to someone else, or the system
+/// says no.
+pub fn replace(place: &Place, expected: &Snapshot, new: &Rope) -> Result<(), WriteError> {
+    let failed = |error: std::io::Error| refused(place, &error);
+    let (parent, name) = Folder::of(place).map_err(|error| read_error(place, &error))?;
+    let found = open(place, &parent, &name)?;
+    if !same(&found.snapshot, expected) {
+        return Err(WriteError::Changed { place: place.to_string(), now: found.snapshot });
+    }
+    let before = found.file.metadata().map_err(failed)?;
+    let refuse = |reason: &str| Err(WriteError::Refused { place: place.to_string(), reason: reason.to_owned() });
+    if before.nlink() > 1 {
+        return refuse("the file has other names (hard links), which a write would cut off or change unseen");
+    }
+    if before.mode() & 0o222 == 0 || !parent.may_write(&name) {
+        return refuse("the file is read-only; the person can change its permissions");
+    }
+    let mut draft = parent.draft(0o600).map_err(failed)?;
+    if expected.bom() {
+        draft.file.write_all(BOM.as_bytes()).map_err(failed)?;
+    }
+    for chunk in new.chunks() {
+        draft.file.write_all(chunk.as_bytes()).map_err(failed)?;
+    }
+    if draft.keep(&before).is_err() {
+        return refuse("the file belongs to someone else, and its owner could not be kept");
+    }
+    draft.file.sync_all().map_err(failed)?;
+    // The last look before the rename: what another program wrote while the draft was written is not lost.
+    let now = open(place, &parent, &name)?;
+    let after = now.file.metadata().map_err(failed)?;
+    if (after.dev(), after.ino()) != (before.dev(), before.ino()) || !same(&now.snapshot, expected) {
+        return Err(WriteError::Changed { place: place.to_string(), now: now.snapshot });
+    }
+    draft.publish_over(&name).map_err(failed)
+}
+
+struct Found {
+    file: File,
+    snapshot: Snapshot,
+}
+
+fn open(place: &Place, parent: &Folder, name: &std::ffi::OsStr) -> Result<Found, ReadError> {
+    let io = |error: std::io::Error| read_error(place, &error);
+    let file = parent.open(name).map_err(io)?;
+    // Looked at after opening: what was a file a moment ago may be a pipe by now.
+    let found = file.metadata().map_err(io)?;
+    if !found.is_file() {
+        return Err(ReadError::NotAFile(place.to_string()));
+    }
+    let too_large = |bytes| ReadError::TooLarge { place: place.to_string(), bytes, limit: LIMIT };
+    if found.len() > LIMIT {
+        return Err(too_large(found.len()));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(found.len()).unwrap_or_default() + 1);
+    // Files under /proc say 0 and growing ones say less than they give.
+    (&file).take(LIMIT + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > LIMIT {
+        return Err(too_large(bytes.len() as u64));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| ReadError::NotText(place.to_string()))?;
+    Ok(Found { file, snapshot: Snapshot::detached(&text, "") })
+}
+
+fn same(found: &Snapshot, expected: &Snapshot) -> bool {
+    found.bom() == expected.bom() && found.rope() == expected.rope()
+}
+
+fn read_error(place: &Place, error: &std::io::Error) -> ReadError {
+    use std::io::ErrorKind::{IsADirectory, NotADirectory, NotFound};
+    let place = place.to_string();
+    match error.kind() {
+        NotFound | NotADirectory => ReadError::Missing(place),
+        IsADirectory => ReadError::NotAFile(place),
+        _ if folder::is_link(error) => ReadError::Io { place, reason: "a link has taken its place".to_owned() },
+        _ if folder::is_device(error) => ReadError::NotAFile(place),
+        _ => ReadError::Io { place, reason: error.to_string() },
+    }
+}
+
+fn refused(place: &Place, error: &std::io::Error) -> WriteError {
+    WriteError::Refused { place: place.to_string(), reason: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests;

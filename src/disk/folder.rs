@@ -1,0 +1,167 @@
+//! An opened folder, and what is done relative to it.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata};
+use std::io::{Error, ErrorKind, Result};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path};
+
+use rustix::fs::{Access, AtFlags, Gid, Mode, OFlags, RenameFlags, Uid};
+use rustix::io::Errno;
+
+use crate::editor::Place;
+
+const READING: OFlags =
+    OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+
+/// Opens a file for reading by its path; waits for nobody at the other end of a pipe.
+pub(super) fn open(path: &Path) -> Result<File> {
+    Ok(rustix::fs::open(path, READING, Mode::empty())?.into())
+}
+
+/// A folder that was reached without following a link.
+pub(super) struct Folder {
+    fd: OwnedFd,
+}
+
+impl Folder {
+    /// The folder of a file, and the file's name in it.
+    pub(super) fn of(place: &Place) -> Result<(Self, OsString)> {
+        Self::reach(place, false)
+    }
+
+    /// The same, making what is missing.
+    pub(super) fn make(place: &Place) -> Result<(Self, OsString)> {
+        Self::reach(place, true)
+    }
+
+    fn reach(place: &Place, make: bool) -> Result<(Self, OsString)> {
+        let unusable = || Error::new(ErrorKind::InvalidInput, "it is not a real path of a file");
+        let mut names = Vec::new();
+        for component in place.path().ok_or_else(unusable)?.components() {
+            match component {
+                Component::RootDir => {}
+                Component::Normal(name) => names.push(name),
+                Component::Prefix(_) | Component::CurDir | Component::ParentDir => return Err(unusable()),
+            }
+        }
+        let file = names.pop().ok_or_else(unusable)?;
+        // Only ever passed through, so that folders which may be entered but not listed are no obstacle.
+        #[cfg(target_os = "linux")]
+        const WAY: OFlags = OFlags::PATH;
+        #[cfg(not(target_os = "linux"))]
+        const WAY: OFlags = OFlags::RDONLY;
+        let flags = WAY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut fd = rustix::fs::open("/", flags, Mode::empty())?;
+        for name in names {
+            fd = match rustix::fs::openat(&fd, name, flags, Mode::empty()) {
+                Err(Errno::NOENT) if make => {
+                    match rustix::fs::mkdirat(&fd, name, Mode::from_raw_mode(0o777)) {
+                        Ok(()) | Err(Errno::EXIST) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                    rustix::fs::openat(&fd, name, flags, Mode::empty())?
+                }
+                opened => opened?,
+            };
+        }
+        Ok((Self { fd }, file.to_owned()))
+    }
+
+    /// Opens a file for reading; waits for nobody at the other end of a pipe.
+    pub(super) fn open(&self, name: &OsStr) -> Result<File> {
+        Ok(rustix::fs::openat(&self.fd, name, READING, Mode::empty())?.into())
+    }
+
+    /// Whether anything of that name is there, a link to nowhere included.
+    pub(super) fn has(&self, name: &OsStr) -> bool {
+        rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    }
+
+    /// Whether the system would let this process write the file.
+    pub(super) fn may_write(&self, name: &OsStr) -> bool {
+        rustix::fs::accessat(&self.fd, name, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
+    }
+
+    /// A new file under a name that nobody knows, gone again unless it is published.
+    pub(super) fn draft(&self, mode: u16) -> Result<Draft<'_>> {
+        let name = format!(".cowrite-{}.tmp", uuid::Uuid::now_v7());
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.fd, &name, flags, Mode::from_raw_mode(mode.into()))?.into();
+        Ok(Draft { folder: self, name, file, published: false })
+    }
+
+    /// Makes a rename in this folder outlive a power cut.
+    fn sync(&self) -> Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match rustix::fs::openat(&self.fd, ".", flags, Mode::empty()).and_then(rustix::fs::fsync) {
+            // Some file systems know no such thing, and a folder may be writable but not listable.
+            Err(Errno::INVAL | Errno::ACCESS | Errno::NOTSUP) | Ok(()) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A file that has no name of its own yet.
+pub(super) struct Draft<'a> {
+    folder: &'a Folder,
+    name: String,
+    pub(super) file: File,
+    published: bool,
+}
+
+impl Draft<'_> {
+    /// Takes owner and mode from the file that it will replace.
+    pub(super) fn keep(&self, of: &Metadata) -> Result<()> {
+        let own = self.file.metadata()?;
+        if (own.uid(), own.gid()) != (of.uid(), of.gid()) {
+            let (uid, gid) = (Uid::from_raw(of.uid()), Gid::from_raw(of.gid()));
+            rustix::fs::fchown(&self.file, Some(uid), Some(gid))?;
+        }
+        // After the owner, whose change takes set-id bits away.
+        rustix::fs::fchmod(&self.file, Mode::from_raw_mode((of.mode() & 0o7777) as _))?;
+        Ok(())
+    }
+
+    /// Gives it the name of an existing file, which goes.
+    pub(super) fn publish_over(mut self, name: &OsStr) -> Result<()> {
+        let fd = &self.folder.fd;
+        rustix::fs::renameat(fd, &self.name, fd, name)?;
+        self.published = true;
+        self.folder.sync()
+    }
+
+    /// Gives it a name that nothing has.
+    pub(super) fn publish_new(mut self, name: &OsStr) -> Result<()> {
+        let fd = &self.folder.fd;
+        match rustix::fs::renameat_with(fd, &self.name, fd, name, RenameFlags::NOREPLACE) {
+            Ok(()) => self.published = true,
+            // Not every file system can; a hard link refuses an existing name as well, and Drop takes the old name away.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                rustix::fs::linkat(fd, &self.name, fd, name, AtFlags::empty())?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.folder.sync()
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        if !self.published {
+            // Nothing can be done about a failure here, and the name says where the file comes from.
+            let _ = rustix::fs::unlinkat(&self.folder.fd, &self.name, AtFlags::empty());
+        }
+    }
+}
+
+/// Whether an open failed because a link stood there.
+pub(super) fn is_link(error: &Error) -> bool {
+    [Errno::LOOP, Errno::MLINK].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+/// Whether an open failed because there is a socket or a device without a driver.
+pub(super) fn is_device(error: &Error) -> bool {
+    [Errno::NXIO, Errno::NODEV].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}

@@ -1,0 +1,198 @@
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::PathBuf;
+
+use super::*;
+use crate::permission::{Access, Roots};
+
+struct World {
+    _keep: tempfile::TempDir,
+    top: PathBuf,
+    roots: Roots,
+}
+
+impl World {
+    fn new() -> Self {
+        let keep = tempfile::tempdir().expect("a folder");
+        let top = keep.path().canonicalize().expect("a real path");
+        let roots = Roots::new(std::slice::from_ref(&top));
+        Self { _keep: keep, top, roots }
+    }
+
+    fn place(&self, path: &str) -> Place {
+        self.roots.resolve(path, Access::Write).expect("a place inside")
+    }
+
+    fn write(&self, path: &str, bytes: &[u8]) -> Place {
+        fs::write(self.top.join(path), bytes).expect("written");
+        self.place(path)
+    }
+
+    fn bytes(&self, path: &str) -> Vec<u8> {
+        fs::read(self.top.join(path)).expect("readable")
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.top).expect("listable");
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+#[test]
+fn a_file_is_read_with_its_mark_taken_off() {
+    let world = World::new();
+    let place = world.write("a.txt", "\u{feff}one\r\ntwo".as_bytes());
+    let read = read(&place).expect("text");
+    assert!(read.bom());
+    assert_eq!(read.rope().to_string(), "one\r\ntwo");
+}
+
+#[test]
+fn what_is_no_text_file_is_refused_in_words() {
+    let world = World::new();
+    fs::create_dir(world.top.join("folder")).expect("a folder");
+    world.write("bytes", b"\xff\xfe\x00");
+    let large = fs::File::create(world.top.join("large")).expect("a file");
+    large.set_len(LIMIT + 1).expect("a sparse file");
+    rustix::fs::mknodat(rustix::fs::CWD, world.top.join("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
+        .expect("a pipe");
+    let _socket = std::os::unix::net::UnixListener::bind(world.top.join("socket")).expect("a socket");
+    let said = |path: &str| read(&world.place(path)).expect_err("refused").to_string();
+    assert_eq!(said("folder"), "folder is not a regular file");
+    assert_eq!(said("pipe"), "pipe is not a regular file");
+    assert_eq!(said("socket"), "socket is not a regular file");
+    assert_eq!(said("bytes"), "bytes is not UTF-8 text");
+    assert_eq!(said("large"), "large has 10485761 bytes; files of up to 10485760 are read");
+    assert_eq!(said("missing"), "missing does not exist");
+    assert_eq!(said("bytes/below"), "bytes/below does not exist");
+}
+
+#[test]
+fn a_file_of_the_largest_size_is_read() {
+    let world = World::new();
+    let place = world.write("a.txt", &vec![b'x'; usize::try_from(LIMIT).expect("fits")]);
+    assert_eq!(read(&place).expect("text").rope().len_bytes() as u64, LIMIT);
+}
+
+#[test]
+fn a_new_file_gets_its_folders_and_never_replaces_anything() {
+    let world = World::new();
+    let place = world.place("new/er/a.txt");
+    create(&place, "hello\n").expect("created");
+    assert_eq!(world.bytes("new/er/a.txt"), b"hello\n");
+    let mode = fs::metadata(world.top.join("new/er/a.txt")).expect("there").permissions().mode();
+    assert_eq!(mode & 0o111, 0);
+    assert!(matches!(create(&place, "other"), Err(WriteError::Exists(_))));
+    assert_eq!(world.bytes("new/er/a.txt"), b"hello\n");
+    assert_eq!(world.names(), ["new"], "no draft is left behind");
+
+    let link = world.place("dangling");
+    symlink("/nowhere/at/all", world.top.join("dangling")).expect("a link");
+    assert!(matches!(create(&link, "x"), Err(WriteError::Exists(_))));
+    let below = world.place("new/er/a.txt/below");
+    assert!(matches!(create(&below, "x"), Err(WriteError::Refused { .. })));
+}
+
+#[test]
+fn of_several_who_create_the_same_file_one_wins() {
+    let world = World::new();
+    let place = world.place("a.txt");
+    let wins = std::thread::scope(|scope| {
+        let tries: Vec<_> = (0..8)
+            .map(|n| {
+                let place = &place;
+                scope.spawn(move || create(place, &n.to_string()).is_ok())
+            })
+            .collect();
+        tries.into_iter().map(|attempt| attempt.join().expect("no panic")).filter(|won| *won).count()
+    });
+    assert_eq!(wins, 1);
+    assert_eq!(world.names(), ["a.txt"]);
+}
+
+#[test]
+fn a_replaced_file_keeps_its_mark_and_its_mode() {
+    let world = World::new();
+    let place = world.write("a.sh", "\u{feff}one\r\n".as_bytes());
+    fs::set_permissions(world.top.join("a.sh"), fs::Permissions::from_mode(0o751)).expect("a mode");
+    let expected = read(&place).expect("text");
+    replace(&place, &expected, &Rope::from_str("two\r\n")).expect("replaced");
+    assert_eq!(world.bytes("a.sh"), "\u{feff}two\r\n".as_bytes());
+    let mode = fs::metadata(world.top.join("a.sh")).expect("there").permissions().mode();
+    assert_eq!(mode & 0o7777, 0o751);
+    assert_eq!(world.names(), ["a.sh"]);
+}
+
+#[test]
+fn a_file_that_was_changed_meanwhile_is_left_alone_and_shown() {
+    let world = World::new();
+    let place = world.write("a.txt", b"one\n");
+    let expected = read(&place).expect("text");
+    world.write("a.txt", b"someone else's\n");
+    let Err(WriteError::Changed { now, .. }) = replace(&place, &expected, &Rope::from_str("two\n")) else {
+        panic!("a changed file must be a conflict");
+    };
+    assert_eq!(now.rope().to_string(), "someone else's\n");
+    assert_eq!(world.bytes("a.txt"), b"someone else's\n");
+    world.write("a.txt", "\u{feff}one\n".as_bytes());
+    assert!(matches!(replace(&place, &expected, &Rope::new()), Err(WriteError::Changed { .. })), "the mark counts");
+    fs::remove_file(world.top.join("a.txt")).expect("removed");
+    assert!(matches!(replace(&place, &expected, &Rope::new()), Err(WriteError::Unreadable(ReadError::Missing(_)))));
+    assert!(world.names().is_empty());
+}
+
+#[test]
+fn a_link_inside_stays_a_link_and_its_target_changes() {
+    let world = World::new();
+    world.write("target.txt", b"one\n");
+    symlink("target.txt", world.top.join("link.txt")).expect("a link");
+    let place = world.place("link.txt");
+    let expected = read(&place).expect("text");
+    replace(&place, &expected, &Rope::from_str("two\n")).expect("replaced");
+    assert!(world.top.join("link.txt").is_symlink());
+    assert_eq!(world.bytes("target.txt"), b"two\n");
+}
+
+#[test]
+fn other_names_and_read_only_files_are_refused_in_words() {
+    let world = World::new();
+    let place = world.write("a.txt", b"one\n");
+    let expected = read(&place).expect("text");
+    fs::hard_link(world.top.join("a.txt"), world.top.join("b.txt")).expect("a second name");
+    let said = |place| replace(place, &expected, &Rope::new()).expect_err("refused").to_string();
+    assert_eq!(
+        said(&place),
+        "could not write a.txt: the file has other names (hard links), which a write would cut off or change unseen"
+    );
+    fs::remove_file(world.top.join("b.txt")).expect("removed");
+    fs::set_permissions(world.top.join("a.txt"), fs::Permissions::from_mode(0o444)).expect("a mode");
+    assert_eq!(said(&place), "could not write a.txt: the file is read-only; the person can change its permissions");
+    assert_eq!(world.bytes("a.txt"), b"one\n");
+}
+
+#[test]
+fn a_link_that_came_after_the_look_is_not_followed() {
+    let world = World::new();
+    let outside = tempfile::tempdir().expect("a folder");
+    fs::write(outside.path().join("a.txt"), "secret\n").expect("written");
+    fs::create_dir(world.top.join("dir")).expect("a folder");
+    let (file, fresh) = (world.write("dir/a.txt", b"one\n"), world.place("dir/new.txt"));
+    let expected = read(&file).expect("text");
+    fs::rename(world.top.join("dir"), world.top.join("moved")).expect("moved");
+    symlink(outside.path(), world.top.join("dir")).expect("a link");
+    assert!(read(&file).is_err());
+    assert!(replace(&file, &Snapshot::detached("secret\n", ""), &Rope::new()).is_err());
+    assert!(create(&fresh, "x").is_err());
+    assert!(!outside.path().join("new.txt").exists());
+
+    fs::remove_file(world.top.join("dir")).expect("removed");
+    fs::rename(world.top.join("moved"), world.top.join("dir")).expect("moved back");
+    fs::remove_file(world.top.join("dir/a.txt")).expect("removed");
+    symlink(outside.path().join("a.txt"), world.top.join("dir/a.txt")).expect("a link");
+    assert_eq!(read(&file).expect_err("refused").to_string(), "could not read dir/a.txt: a link has taken its place");
+    assert!(replace(&file, &expected, &Rope::new()).is_err());
+    assert_eq!(fs::read_to_string(outside.path().join("a.txt")).expect("readable"), "secret\n");
+}

@@ -1,0 +1,174 @@
+//! The port to an editor: read a document, change it. The agent does not know more of editors than this.
+//!
+//! Who implements it: `lsp/` for a real editor, `tool/`'s tests for folders on disk.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+
+use crate::edit::Patch;
+use crate::protocol::HunkView;
+use crate::text::{Encoding, Snapshot};
+
+/// A document that a run may touch. Made by the path authority, so that holding one means that it was let through.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Place {
+    /// A file, existing or not.
+    File {
+        /// Its real, absolute path.
+        path: PathBuf,
+        /// How the person and the model name it: relative to the workspace, with `/`.
+        shown: String,
+    },
+    /// An open buffer that has no file.
+    Buffer {
+        /// As the editor spells it.
+        uri: String,
+    },
+}
+
+impl Place {
+    /// The file's path, when there is a file.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File { path, .. } => Some(path),
+            Self::Buffer { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::File { shown, .. } => shown,
+            Self::Buffer { uri } => uri,
+        })
+    }
+}
+
+/// Why a document cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// Nothing is there.
+    #[error("{0} does not exist")]
+    Missing(String),
+    /// A folder, a device, a pipe.
+    #[error("{0} is not a regular file")]
+    NotAFile(String),
+    /// Over the size that a tool reads.
+    #[error("{place} has {bytes} bytes; files of up to {limit} are read")]
+    TooLarge {
+        /// Which.
+        place: String,
+        /// Its size.
+        bytes: u64,
+        /// The most that is read.
+        limit: u64,
+    },
+    /// Not text in UTF-8.
+    #[error("{0} is not UTF-8 text")]
+    NotText(String),
+    /// The system says no.
+    #[error("could not read {place}: {reason}")]
+    Io {
+        /// Which.
+        place: String,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// A change that a run wants in one document.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Where.
+    pub place: Place,
+    /// What the person is told it is for.
+    pub label: String,
+    /// What to do.
+    pub what: What,
+}
+
+/// What a change does.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// Changes an existing text.
+    Edit {
+        /// The text that the patch was made against.
+        base: Snapshot,
+        /// The change.
+        patch: Patch,
+    },
+    /// Makes a new file (LF line endings); refused when something is there.
+    Create {
+        /// All of it.
+        text: String,
+    },
+}
+
+/// What became of a change. Everything but `Applied` left the document as the person has it.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The document holds the new text: seen, not promised.
+    Applied(Applied),
+    /// What was typed meanwhile stands where the edit belongs.
+    Conflict {
+        /// Which lines, in words for the model.
+        reason: String,
+        /// The text as it is now.
+        now: Snapshot,
+    },
+    /// The editor or the system would not.
+    Refused {
+        /// Why, in words for the model.
+        reason: String,
+    },
+    /// The editor has not shown it within the time limit. It may still come.
+    NotConfirmed {
+        /// What was waited for.
+        reason: String,
+        /// Answers when it does come; dropped when it cannot any more.
+        late: Option<oneshot::Receiver<Applied>>,
+    },
+}
+
+/// A change that has landed.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// The document, as the client spells it.
+    pub uri: String,
+    /// The changed places, ids still empty: the run gives them.
+    pub hunks: Vec<HunkView>,
+    /// Whether it was moved over what the person typed since its base.
+    pub rebased: bool,
+    /// The text as it is now.
+    pub now: Snapshot,
+}
+
+/// An editor, as far as the agent knows.
+#[async_trait]
+pub trait Editor: Send + Sync {
+    /// The open documents, most recently used first, with what they hold now.
+    fn open(&self) -> Vec<(Place, Snapshot)>;
+
+    /// The open document at a place, when there is one. Never waits.
+    fn buffer(&self, place: &Place) -> Option<Snapshot>;
+
+    /// A document: the buffer when it is open, else the file.
+    ///
+    /// # Errors
+    /// When it is not open and cannot be read.
+    async fn read(&self, place: &Place) -> Result<Snapshot, ReadError>;
+
+    /// Changes a document and tells what really became of it. Ends within bounded time.
+    async fn apply(&self, change: Change) -> Outcome;
+
+    /// The name of a document that the client knows it by.
+    fn uri(&self, place: &Place) -> String;
+
+    /// In what the client counts characters.
+    fn encoding(&self) -> Encoding;
+}

@@ -1,0 +1,7 @@
+//! What a run may touch. For now: the path authority. Tools and LSP are unknown here.
+
+mod path;
+mod protected;
+mod uri;
+
+pub use path::{Access, Denied, Roots, real_path};
