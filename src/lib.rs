@@ -1,9 +1,11 @@
 //! Cowrite: a language server that is a coding agent.
 
+pub mod command;
 pub mod disk;
 pub mod edit;
 pub mod editor;
 pub mod framing;
 pub mod permission;
 pub mod protocol;
+pub mod settings;
 pub mod text;

@@ -1,0 +1,422 @@
+//! The schema, table by table: which keys there are and what each accepts.
+
+use crate::protocol::Mode;
+
+use super::fault::Severity;
+use super::node::{Entry, Node};
+use super::read::{Field, Reader};
+use super::schema::{
+    CommandKind, CommandSettings, Limits, ModelSettings, Needs, ProviderKind, ProviderSettings, Settings,
+};
+use super::{template, value};
+
+const MODES: [&str; 4] = ["plan", "ask", "edit", "auto"];
+const KINDS: [&str; 4] = ["anthropic", "openai-chat", "ollama", "script"];
+/// Kinds of provider that the settings know and this version does not speak.
+pub(super) const LATER_KINDS: [&str; 5] = ["openai", "azure", "gemini", "cohere", "bedrock"];
+/// The tools, by the names that settings and prompts depend on.
+const TOOLS: [&str; 15] = [
+    "read",
+    "list",
+    "find",
+    "search",
+    "edit",
+    "patch",
+    "write",
+    "move",
+    "delete",
+    "run",
+    "fetch",
+    "diagnostics",
+    "plan",
+    "ask",
+    "recall",
+];
+/// Words after `cowrite.` that are the server's own.
+pub(super) const RESERVED: [&str; 17] = [
+    "run",
+    "cancel",
+    "status",
+    "events",
+    "event",
+    "sessions",
+    "session",
+    "compact",
+    "accept",
+    "reject",
+    "undo",
+    "approve",
+    "deny",
+    "trust",
+    "untrust",
+    "save",
+    "diagnostics",
+];
+
+/// Takes a whole layer into the settings.
+pub(super) fn layer(settings: &mut Settings, root: &Node, reader: &mut Reader<'_>) {
+    reader.table(settings, root, SETTINGS);
+}
+
+const SETTINGS: &[Field<Settings>] = &[
+    Field {
+        key: "model",
+        read: |settings, entry, reader| {
+            reader.put(&mut settings.model, entry, |node| value::some_text(node).map(Some));
+        },
+    },
+    Field { key: "mode", read: mode },
+    Field {
+        key: "log_file",
+        read: |settings, entry, reader| {
+            let folder = reader.source.folder();
+            reader.put(&mut settings.log_file, entry, |node| value::path(node, folder).map(Some));
+        },
+    },
+    Field {
+        key: "providers",
+        read: |settings, entry, reader| {
+            reader.named(entry, |entry, reader| provider(settings, entry, reader));
+        },
+    },
+    Field {
+        key: "models",
+        read: |settings, entry, reader| {
+            reader.named(entry, |entry, reader| model(settings, entry, reader));
+        },
+    },
+    Field { key: "limits", read: |settings, entry, reader| reader.table(&mut settings.limits, &entry.node, LIMITS) },
+    Field {
+        key: "commands",
+        read: |settings, entry, reader| {
+            reader.named(entry, |entry, reader| command(settings, entry, reader));
+        },
+    },
+    Field { key: "compaction", read: later },
+    Field {
+        key: "permissions",
+        read: |_, entry, reader| {
+            reader.not_supported(
+            entry,
+            "[permissions] is not supported by this version and is ignored: its rules are NOT enforced, `deny` included. \
+             Protected files and everything outside the workspace are denied, and nothing runs commands",
+        );
+        },
+    },
+    Field { key: "verify", read: later },
+    Field { key: "hooks", read: later },
+    Field { key: "mcp", read: later },
+];
+
+/// The sections that the settings know and this version does not support.
+pub(super) const LATER: [&str; 5] = ["compaction", "permissions", "verify", "hooks", "mcp"];
+
+fn later<T>(_: &mut T, entry: &Entry, reader: &mut Reader<'_>) {
+    reader.not_supported(entry, &format!("[{}] is not supported by this version and is ignored", entry.key));
+}
+
+fn mode(settings: &mut Settings, entry: &Entry, reader: &mut Reader<'_>) {
+    // Somebody wanted another mode than the default; until it is known which, nothing is changed unasked.
+    if !reader.put(&mut settings.mode, entry, |node| value::word(node, &MODES)) {
+        settings.mode = Mode::Plan;
+        consequence(reader, 1, "until it is mended the mode is `plan`, which changes nothing");
+    }
+}
+
+const LIMITS: &[Field<Limits>] = &[
+    Field {
+        key: "max_turns",
+        read: |limits, entry, reader| {
+            reader.put(&mut limits.max_turns, entry, value::at_least_one);
+        },
+    },
+    Field {
+        key: "max_runs",
+        read: |limits, entry, reader| {
+            reader.put(&mut limits.max_runs, entry, value::at_least_one);
+        },
+    },
+    Field {
+        key: "max_events_per_run",
+        read: |limits, entry, reader| {
+            reader.put(&mut limits.max_events_per_run, entry, value::at_least_one);
+        },
+    },
+    Field {
+        key: "tool_output_bytes",
+        read: |limits, entry, reader| {
+            reader.put(&mut limits.tool_output_bytes, entry, value::at_least_one);
+        },
+    },
+    Field {
+        key: "idle_seconds",
+        read: |limits, entry, reader| {
+            reader.put(&mut limits.idle_seconds, entry, value::at_least_one);
+        },
+    },
+];
+
+/// A provider with anything wrong in it is not used at all: half of it could send code or a key to an endpoint that
+/// nobody meant.
+fn provider(settings: &mut Settings, entry: &Entry, reader: &mut Reader<'_>) {
+    let before = reader.faults.len();
+    let mut provider = settings.providers.get(&entry.key).cloned().unwrap_or_default();
+    if entry.key.contains('/') || entry.key.is_empty() {
+        let message = "expected a name without `/`, because a model is named NAME/MODEL".to_owned();
+        reader.fault(entry.at.clone(), message);
+    }
+    reader.table(&mut provider, &entry.node, PROVIDER);
+    let count = reader.faults.len() - before;
+    if count == 0 {
+        settings.providers.insert(entry.key.clone(), provider);
+    } else {
+        settings.providers.remove(&entry.key);
+        consequence(reader, count, &not_used("provider", &entry.key));
+    }
+}
+
+const PROVIDER: &[Field<ProviderSettings>] = &[
+    Field {
+        key: "kind",
+        read: |provider, entry, reader| {
+            if let super::node::Value::Text(kind) = &entry.node.value
+                && LATER_KINDS.contains(&kind.as_str())
+            {
+                reader.not_supported(entry, &kind_later(kind));
+                return;
+            }
+            reader.put(&mut provider.kind, entry, |node| value::word::<ProviderKind>(node, &KINDS).map(Some));
+        },
+    },
+    Field {
+        key: "base_url",
+        read: |provider, entry, reader| {
+            reader.put(&mut provider.base_url, entry, |node| value::endpoint(node).map(Some));
+        },
+    },
+    Field {
+        key: "api_key_env",
+        read: |provider, entry, reader| {
+            reader.put(&mut provider.api_key_env, entry, |node| value::variable(node).map(Some));
+        },
+    },
+    Field {
+        key: "insecure",
+        read: |provider, entry, reader| {
+            reader.put(&mut provider.insecure, entry, value::flag);
+        },
+    },
+    Field {
+        key: "path",
+        read: |provider, entry, reader| {
+            let folder = reader.source.folder();
+            reader.put(&mut provider.path, entry, |node| value::path(node, folder).map(Some));
+        },
+    },
+    Field {
+        key: "api_key_command",
+        read: |_, entry, reader| {
+            reader.not_supported(
+                entry,
+                "not supported by this version: name the variable that holds the key in `api_key_env`",
+            );
+        },
+    },
+    Field {
+        key: "api_key",
+        read: |_, entry, reader| {
+            let message = "settings hold no keys: put it into an environment variable and name that in `api_key_env`";
+            reader.fault(entry.at.clone(), message.to_owned());
+        },
+    },
+    Field { key: "resource", read: field_later },
+    Field { key: "deployment", read: field_later },
+    Field { key: "api_version", read: field_later },
+    Field { key: "region", read: field_later },
+];
+
+/// What is said of a kind of provider that comes later.
+pub(super) fn kind_later(kind: &str) -> String {
+    format!("providers of kind {kind:?} are not supported by this version; supported are {}", KINDS.join(", "))
+}
+
+fn field_later<T>(_: &mut T, entry: &Entry, reader: &mut Reader<'_>) {
+    reader.not_supported(entry, "not supported by this version");
+}
+
+fn model(settings: &mut Settings, entry: &Entry, reader: &mut Reader<'_>) {
+    if super::split_model(&entry.key).is_none() {
+        let message = "expected a name of the form \"PROVIDER/MODEL\", in quotes".to_owned();
+        reader.fault(entry.at.clone(), message);
+        return;
+    }
+    reader.table(settings.models.entry(entry.key.clone()).or_default(), &entry.node, MODEL);
+}
+
+const MODEL: &[Field<ModelSettings>] = &[
+    Field {
+        key: "context",
+        read: |model, entry, reader| {
+            reader.put(&mut model.context, entry, |node| value::at_least_one(node).map(Some));
+        },
+    },
+    Field {
+        key: "max_output",
+        read: |model, entry, reader| {
+            reader.put(&mut model.max_output, entry, |node| value::at_least_one(node).map(Some));
+        },
+    },
+    Field {
+        key: "temperature",
+        read: |model, entry, reader| {
+            reader.put(&mut model.temperature, entry, |node| value::between(node, 0.0, 2.0).map(Some));
+        },
+    },
+    Field { key: "edit_format", read: field_later },
+];
+
+/// A command with anything wrong in it is not offered: without its `tools` or `mode` it could do more than was meant.
+fn command(settings: &mut Settings, entry: &Entry, reader: &mut Reader<'_>) {
+    let before = reader.faults.len();
+    let mut command = CommandSettings {
+        title: in_words(&entry.key),
+        prompt: String::new(),
+        kind: CommandKind::default(),
+        needs: Needs::default(),
+        mode: None,
+        tools: None,
+    };
+    if let Err(message) = command_name(&entry.key) {
+        reader.fault(entry.at.clone(), message);
+    }
+    reader.table(&mut command, &entry.node, COMMAND);
+    let has_prompt =
+        matches!(&entry.node.value, super::node::Value::Table(own) if own.iter().any(|own| own.key == "prompt"));
+    if reader.faults.len() == before && !has_prompt {
+        reader.fault(entry.at.clone(), "`prompt` is missing: expected the template of the prompt".to_owned());
+    }
+    let count = reader.faults.len() - before;
+    if count == 0 {
+        settings.commands.insert(entry.key.clone(), command);
+    } else {
+        settings.commands.remove(&entry.key);
+        consequence(reader, count, &not_used("command", &entry.key));
+    }
+}
+
+const COMMAND: &[Field<CommandSettings>] = &[
+    Field {
+        key: "title",
+        read: |command, entry, reader| {
+            reader.put(&mut command.title, entry, value::some_text);
+        },
+    },
+    Field {
+        key: "prompt",
+        read: |command, entry, reader| {
+            reader.put(&mut command.prompt, entry, |node| {
+                let source = value::some_text(node)?;
+                template::check(&source).map(|_| source)
+            });
+        },
+    },
+    Field {
+        key: "kind",
+        read: |command, entry, reader| {
+            let words = ["quickfix", "refactor.rewrite", "source"];
+            reader.put(&mut command.kind, entry, |node| value::word(node, &words));
+        },
+    },
+    Field {
+        key: "needs",
+        read: |command, entry, reader| {
+            let words = ["nothing", "file", "selection", "diagnostics"];
+            reader.put(&mut command.needs, entry, |node| value::word(node, &words));
+        },
+    },
+    Field {
+        key: "mode",
+        read: |command, entry, reader| {
+            reader.put(&mut command.mode, entry, |node| value::word(node, &MODES).map(Some));
+        },
+    },
+    Field {
+        key: "tools",
+        read: |command, entry, reader| {
+            reader.put(&mut command.tools, entry, |node| tools(node).map(Some));
+        },
+    },
+    Field { key: "model", read: field_later },
+];
+
+fn tools(node: &Node) -> Result<Vec<String>, String> {
+    let names = value::texts(node)?;
+    match names.iter().find(|name| !TOOLS.contains(&name.as_str()) && !name.contains("__")) {
+        None => Ok(names),
+        Some(name) => Err(match super::read::nearest(name, &TOOLS) {
+            Some(near) => format!("there is no tool {name:?}; did you mean {near:?}?"),
+            None => format!("there is no tool {name:?}; there are {}", TOOLS.join(", ")),
+        }),
+    }
+}
+
+fn command_name(name: &str) -> Result<(), String> {
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
+        Err("expected a command name of a-z, 0-9 and `-`".into())
+    } else if RESERVED.contains(&name) {
+        Err(format!("`cowrite.{name}` is a command of the server: expected another name"))
+    } else {
+        Ok(())
+    }
+}
+
+fn in_words(name: &str) -> String {
+    let words = name.replace('-', " ");
+    let mut letters = words.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// What is said of a provider or command that was left out because of a fault in it.
+pub(super) fn not_used(what: &str, name: &str) -> String {
+    format!("the {what} {name:?} is not used until this is mended")
+}
+
+/// Adds to the last faults what follows from them.
+fn consequence(reader: &mut Reader<'_>, count: usize, sentence: &str) {
+    for fault in reader.faults.iter_mut().rev().take(count) {
+        let until = if fault.severity == Severity::NotSupported {
+            sentence.replace(" until this is mended", "")
+        } else {
+            sentence.to_owned()
+        };
+        fault.message = format!("{} ({until})", fault.message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The properties of a definition in the JSON Schema.
+    fn properties(of: &str) -> Vec<String> {
+        let schema = crate::settings::schema();
+        let object = if of.is_empty() { &schema } else { &schema["$defs"][of] };
+        object["properties"].as_object().unwrap().keys().cloned().collect()
+    }
+
+    fn check<T>(of: &str, fields: &[Field<T>], besides: &[&str]) {
+        let mut keys: Vec<_> = fields.iter().map(|field| field.key).filter(|key| !besides.contains(key)).collect();
+        keys.sort_unstable();
+        assert_eq!(keys, properties(of), "the reader and the schema of {of:?} know different keys");
+    }
+
+    #[test]
+    fn the_reader_and_the_schema_know_the_same_keys() {
+        check("", SETTINGS, &[]);
+        check("Limits", LIMITS, &[]);
+        check("ModelSettings", MODEL, &["edit_format"]);
+        check("CommandSettings", COMMAND, &["model"]);
+        let later = ["api_key", "api_key_command", "resource", "deployment", "api_version", "region"];
+        check("ProviderSettings", PROVIDER, &later);
+    }
+}

@@ -1,0 +1,155 @@
+//! The settings as `docs/protocol.md` lists them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::Mode;
+
+/// All settings, merged from their layers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// `TABLE/MODEL`, split at the first slash. Absent: the first provider whose key or local server is found. A wrong
+    /// one is reported and kept, so that a run says so and never goes to a provider that nobody chose.
+    pub model: Option<String>,
+    /// How much a run may do unasked.
+    pub mode: Mode,
+    /// A file that the log goes to, beside standard error.
+    pub log_file: Option<PathBuf>,
+    /// Model providers, by a name of the person's own.
+    pub providers: BTreeMap<String, ProviderSettings>,
+    /// What is known of models, by `TABLE/MODEL`.
+    pub models: BTreeMap<String, ModelSettings>,
+    /// Caps.
+    pub limits: Limits,
+    /// Commands of the person's own; one with a built-in's name replaces it.
+    pub commands: BTreeMap<String, CommandSettings>,
+}
+
+/// Which wire a provider speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProviderKind {
+    /// Anthropic Messages.
+    Anthropic,
+    /// OpenAI Chat Completions and what is compatible with it.
+    OpenaiChat,
+    /// Ollama, over its OpenAI-compatible door.
+    Ollama,
+    /// A conversation from a file.
+    Script,
+}
+
+/// One provider.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProviderSettings {
+    /// Which wire; the table's name where that is a kind. Always there in settings that were loaded.
+    pub kind: Option<ProviderKind>,
+    /// Where requests go, without the wire's own path.
+    pub base_url: Option<String>,
+    /// The environment variable that holds the key.
+    pub api_key_env: Option<String>,
+    /// Whether plain http may leave this machine.
+    pub insecure: bool,
+    /// The conversation file (kind `script`). Absent: the built-in one.
+    pub path: Option<PathBuf>,
+}
+
+/// What is known of a model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelSettings {
+    /// Tokens in all.
+    #[schemars(range(min = 1))]
+    pub context: Option<u64>,
+    /// The most that one answer may hold, in tokens.
+    #[schemars(range(min = 1))]
+    pub max_output: Option<u64>,
+    /// Sent only when set.
+    #[schemars(range(min = 0.0, max = 2.0))]
+    pub temperature: Option<f64>,
+}
+
+/// Caps. Zero is refused for each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Requests to the model in one run.
+    #[schemars(range(min = 1))]
+    pub max_turns: u32,
+    /// Runs that a session remembers.
+    #[schemars(range(min = 1))]
+    pub max_runs: usize,
+    /// Events that a run remembers.
+    #[schemars(range(min = 1))]
+    pub max_events_per_run: usize,
+    /// Bytes of one tool result; four times that for all results of one message.
+    #[schemars(range(min = 1))]
+    pub tool_output_bytes: usize,
+    /// Seconds without a byte from the model.
+    #[schemars(range(min = 1))]
+    pub idle_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_turns: 100, max_runs: 200, max_events_per_run: 5000, tool_output_bytes: 65536, idle_seconds: 300 }
+    }
+}
+
+/// What a command needs to make sense.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Needs {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// A file.
+    File,
+    /// A selection in a file.
+    Selection,
+    /// Diagnostics in the range.
+    Diagnostics,
+}
+
+/// Where an editor lists a command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CommandKind {
+    /// Mends what a diagnostic says.
+    #[serde(rename = "quickfix")]
+    Quickfix,
+    /// Rewrites code.
+    #[default]
+    #[serde(rename = "refactor.rewrite")]
+    Rewrite,
+    /// Concerns the whole file.
+    #[serde(rename = "source")]
+    Source,
+}
+
+/// A command of the person's own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CommandSettings {
+    /// What a menu shows. Absent: the name in words.
+    #[serde(default)]
+    pub title: String,
+    /// The template of the prompt.
+    pub prompt: String,
+    /// Where an editor lists it.
+    #[serde(default)]
+    pub kind: CommandKind,
+    /// What it needs.
+    #[serde(default)]
+    pub needs: Needs,
+    /// How much it may do unasked.
+    #[serde(default)]
+    pub mode: Option<Mode>,
+    /// Only these tools.
+    #[serde(default)]
+    pub tools: Option<Vec<String>>,
+}

@@ -1,0 +1,435 @@
+use super::*;
+use crate::protocol::Mode;
+
+fn toml(text: &str) -> Loaded {
+    merge(&[Layer::toml(LayerName::User, Path::new("/c/config.toml"), text)])
+}
+
+/// What a person reads of a file's faults.
+fn told(text: &str) -> Vec<String> {
+    toml(text).faults.iter().map(|fault| fault.to_string().replace("/c/config.toml:", "")).collect()
+}
+
+/// Wrong files, each with the one thing that is said of it.
+const WRONG: &[(&str, &str)] = &[
+    ("modle = \"a/b\"", "1:1: modle: unknown key; did you mean `model`?"),
+    (
+        "\n\nxyzzy = 1",
+        "3:1: xyzzy: unknown key; known here: model, mode, log_file, providers, models, limits, commands, compaction, permissions, verify, hooks, mcp",
+    ),
+    ("Mode = \"edit\"", "1:1: Mode: unknown key; did you mean `mode`?"),
+    ("model = 3", "1:9: model: expected text in quotes, found a whole number"),
+    ("model = \"\"", "1:9: model: expected text, found an empty one"),
+    (
+        "model = \"gpt-5\"",
+        "1:9: model: expected PROVIDER/MODEL, such as \"anthropic/claude-sonnet-5-5\", found \"gpt-5\"",
+    ),
+    (
+        "model = \"/gpt-5\"",
+        "1:9: model: expected PROVIDER/MODEL, such as \"anthropic/claude-sonnet-5-5\", found \"/gpt-5\"",
+    ),
+    (
+        "model = \"lokal/qwen\"\n[providers.local]\nkind = \"ollama\"",
+        "1:9: model: there is no provider \"lokal\": expected a table [providers.lokal]",
+    ),
+    (
+        "model = \"openai/gpt-5\"",
+        "1:9: model: providers of kind \"openai\" are not supported by this version; supported are anthropic, openai-chat, ollama, script",
+    ),
+    (
+        "mode = \"palan\"",
+        "1:8: mode: expected one of plan, ask, edit, auto, found \"palan\"; did you mean \"plan\"? (until it is mended the mode is `plan`, which changes nothing)",
+    ),
+    (
+        "mode = true",
+        "1:8: mode: expected one of plan, ask, edit, auto, found true or false (until it is mended the mode is `plan`, which changes nothing)",
+    ),
+    ("log_file = \"\"", "1:12: log_file: expected text, found an empty one"),
+    ("log_file = [\"a\"]", "1:12: log_file: expected text in quotes, found a list"),
+    ("[limits]\nmax_turns = 0", "2:13: limits.max_turns: expected a whole number of at least 1, found 0"),
+    ("[limits]\nmax_turns = -5", "2:13: limits.max_turns: expected a whole number of at least 1, found -5"),
+    ("[limits]\nmax_turns = \"100\"", "2:13: limits.max_turns: expected a whole number of at least 1, found text"),
+    ("[limits]\nmax_turns = 1.5", "2:13: limits.max_turns: expected a whole number of at least 1, found a number"),
+    (
+        "[limits]\nmax_turns = 4294967296",
+        "2:13: limits.max_turns: expected a whole number of at least 1, found one that is too large",
+    ),
+    (
+        "[limits]\nmax_runs = 99999999999999999999999",
+        "2:12: limits.max_runs: expected a whole number of at least 1, found one that is too large",
+    ),
+    ("[limits]\n  max_turn = 7", "2:3: limits.max_turn: unknown key; did you mean `max_turns`?"),
+    (
+        "[limits]\nidle_seconds = 1979-05-27",
+        "2:16: limits.idle_seconds: expected a whole number of at least 1, found a date",
+    ),
+    ("limits = 5", "1:10: limits: expected a table, found a whole number"),
+    (
+        "limits.tool_output_bytes = false",
+        "1:28: limits.tool_output_bytes: expected a whole number of at least 1, found true or false",
+    ),
+    (
+        "[providers.claude]\nbase_url = \"https://api.anthropic.com\"",
+        "1:12: providers.claude: `kind` is missing: expected one of anthropic, openai-chat, ollama, script (the provider \"claude\" is not used until this is mended)",
+    ),
+    (
+        "[providers.local]",
+        "1:12: providers.local: `kind` is missing: expected one of anthropic, openai-chat, ollama, script (the provider \"local\" is not used until this is mended)",
+    ),
+    (
+        "[providers.anthropic]\nkind = \"antropic\"",
+        "2:8: providers.anthropic.kind: expected one of anthropic, openai-chat, ollama, script, found \"antropic\"; did you mean \"anthropic\"? (the provider \"anthropic\" is not used until this is mended)",
+    ),
+    (
+        "[providers.x]\nkind = \"gemini\"",
+        "2:1: providers.x.kind: providers of kind \"gemini\" are not supported by this version; supported are anthropic, openai-chat, ollama, script (the provider \"x\" is not used)",
+    ),
+    (
+        "[providers.azure]\nresource = \"r\"",
+        "2:1: providers.azure.resource: not supported by this version (the provider \"azure\" is not used)",
+    ),
+    (
+        "[providers.anthropic]\nbase_ulr = \"https://example.com\"",
+        "2:1: providers.anthropic.base_ulr: unknown key; did you mean `base_url`? (the provider \"anthropic\" is not used until this is mended)",
+    ),
+    (
+        "[providers.anthropic]\nbase_url = \"example\"",
+        "2:12: providers.anthropic.base_url: expected a URL such as \"https://api.example.com/v1\": relative URL without a base (the provider \"anthropic\" is not used until this is mended)",
+    ),
+    (
+        "[providers.anthropic]\nbase_url = \"ftp://example.com\"",
+        "2:12: providers.anthropic.base_url: expected a URL such as \"https://api.example.com/v1\", found the scheme \"ftp\" (the provider \"anthropic\" is not used until this is mended)",
+    ),
+    (
+        "[providers.anthropic]\nbase_url = \"https://me:hunter2@example.com\"",
+        "2:12: providers.anthropic.base_url: expected a URL without a name or password in it: keys come from environment variables (the provider \"anthropic\" is not used until this is mended)",
+    ),
+    (
+        "[providers.anthropic]\nbase_url = \"https://example.com/?key=hunter2\"",
+        "2:12: providers.anthropic.base_url: expected a URL without `?` and `#`: request paths are added to its end (the provider \"anthropic\" is not used until this is mended)",
+    ),
+    (
+        "[providers.anthropic]\nbase_url = \"http://example.com\"",
+        "2:12: providers.anthropic.base_url: plain http goes to this machine only: expected https, or `insecure = true` beside it (the provider \"anthropic\" is not used until this is mended)",
+    ),
+    (
+        "[providers.anthropic]\nbase_url = \"http://127.0.0.1.example.com\"",
+        "2:12: providers.anthropic.base_url: plain http goes to this machine only: expected https, or `insecure = true` beside it (the provider \"anthropic\" is not used until this is mended)",
+    ),
+    (
+        "[providers.anthropic]\nkind = \"anthropic\"\napi_key = \"hunter2\"",
+        "3:1: providers.anthropic.api_key: settings hold no keys: put it into an environment variable and name that in `api_key_env` (the provider \"anthropic\" is not used until this is mended)",
+    ),
+    (
+        "[providers.anthropic]\napi_key_env = \"sk-ant-hunter2\"",
+        "2:15: providers.anthropic.api_key_env: expected the name of an environment variable, such as ANTHROPIC_API_KEY; the key itself does not belong here (the provider \"anthropic\" is not used until this is mended)",
+    ),
+    (
+        "[providers.anthropic]\napi_key_env = [\"hunter2\"]",
+        "2:15: providers.anthropic.api_key_env: expected text in quotes, found a list (the provider \"anthropic\" is not used until this is mended)",
+    ),
+    (
+        "[providers.anthropic]\napi_key_command = [\"pass\", \"hunter2\"]",
+        "2:1: providers.anthropic.api_key_command: not supported by this version: name the variable that holds the key in `api_key_env` (the provider \"anthropic\" is not used)",
+    ),
+    (
+        "[providers.ollama]\ninsecure = \"yes\"",
+        "2:12: providers.ollama.insecure: expected true or false, found text (the provider \"ollama\" is not used until this is mended)",
+    ),
+    (
+        "[providers.\"a/b\"]\nkind = \"ollama\"",
+        "1:12: providers.\"a/b\": expected a name without `/`, because a model is named NAME/MODEL (the provider \"a/b\" is not used until this is mended)",
+    ),
+    (
+        "[providers]\nollama = \"http://127.0.0.1\"",
+        "2:10: providers.ollama: expected a table, found text (the provider \"ollama\" is not used until this is mended)",
+    ),
+    ("[[providers]]\nkind = \"ollama\"", "1:1: providers: expected a table, found a list"),
+    ("[models.qwen]\ncontext = 5", "1:9: models.qwen: expected a name of the form \"PROVIDER/MODEL\", in quotes"),
+    ("[models.\"a/b\"]\ncontext = 0", "2:11: models.\"a/b\".context: expected a whole number of at least 1, found 0"),
+    (
+        "[models.\"a/b\"]\ncontext = 4096\nmax_output = 4096",
+        "3:14: models.\"a/b\".max_output: expected less than the 4096 tokens of `context`, found 4096",
+    ),
+    ("[models.\"a/b\"]\ntemperature = 3", "2:15: models.\"a/b\".temperature: expected a number from 0 to 2, found 3"),
+    (
+        "[models.\"a/b\"]\ntemperature = nan",
+        "2:15: models.\"a/b\".temperature: expected a number from 0 to 2, found NaN",
+    ),
+    ("[models.\"a/b\"]\nedit_format = \"patch\"", "2:1: models.\"a/b\".edit_format: not supported by this version"),
+    (
+        "[commands.tidy]\ntitle = \"Tidy\"",
+        "1:11: commands.tidy: `prompt` is missing: expected the template of the prompt (the command \"tidy\" is not used until this is mended)",
+    ),
+    (
+        "[commands.Tidy]\nprompt = \"Tidy\"",
+        "1:11: commands.Tidy: expected a command name of a-z, 0-9 and `-` (the command \"Tidy\" is not used until this is mended)",
+    ),
+    (
+        "[commands.cancel]\nprompt = \"Tidy\"",
+        "1:11: commands.cancel: `cowrite.cancel` is a command of the server: expected another name (the command \"cancel\" is not used until this is mended)",
+    ),
+    (
+        "[commands.tidy]\nprompt = \"Tidy {{ selection\"",
+        "2:10: commands.tidy.prompt: syntax error: unexpected end of input, expected end of variable block (line 1 of the template) (the command \"tidy\" is not used until this is mended)",
+    ),
+    (
+        "[commands.tidy]\nprompt = \"\"\"\none\n{% if %}\n\"\"\"",
+        "2:10: commands.tidy.prompt: syntax error: unexpected end of block (line 2 of the template) (the command \"tidy\" is not used until this is mended)",
+    ),
+    (
+        "[commands.tidy]\nprompt = \"Tidy {{ selecton }}\"",
+        "2:10: commands.tidy.prompt: unknown variable `selecton`; did you mean `selection`? (the command \"tidy\" is not used until this is mended)",
+    ),
+    (
+        "[commands.tidy]\nprompt = \"{{ os.environ }}\"",
+        "2:10: commands.tidy.prompt: unknown variable `os`; templates know file, content, selection, language, line, prompt, diagnostics, open_files, git_diff, workspace, end_line, context, unsaved_diff (the command \"tidy\" is not used until this is mended)",
+    ),
+    (
+        "[commands.tidy]\nprompt = \"Tidy {{ file|tidied }}\"",
+        "2:10: commands.tidy.prompt: unknown filter: filter tidied is unknown (line 1 of the template) (the command \"tidy\" is not used until this is mended)",
+    ),
+    (
+        "[commands.tidy]\nprompt = \"Tidy\"\nneeds = \"selektion\"",
+        "3:9: commands.tidy.needs: expected one of nothing, file, selection, diagnostics, found \"selektion\"; did you mean \"selection\"? (the command \"tidy\" is not used until this is mended)",
+    ),
+    (
+        "[commands.tidy]\nprompt = \"Tidy\"\nkind = \"refactor\"",
+        "3:8: commands.tidy.kind: expected one of quickfix, refactor.rewrite, source, found \"refactor\" (the command \"tidy\" is not used until this is mended)",
+    ),
+    (
+        "[commands.tidy]\nprompt = \"Tidy\"\nmode = \"yolo\"",
+        "3:8: commands.tidy.mode: expected one of plan, ask, edit, auto, found \"yolo\" (the command \"tidy\" is not used until this is mended)",
+    ),
+    (
+        "[commands.tidy]\nprompt = \"Tidy\"\ntools = [\"raed\"]",
+        "3:9: commands.tidy.tools: there is no tool \"raed\"; did you mean \"read\"? (the command \"tidy\" is not used until this is mended)",
+    ),
+    (
+        "[commands.tidy]\nprompt = \"Tidy\"\ntools = \"read\"",
+        "3:9: commands.tidy.tools: expected a list of text, found text (the command \"tidy\" is not used until this is mended)",
+    ),
+    (
+        "[commands.tidy]\nprompt = \"Tidy\"\ntools = [1]",
+        "3:9: commands.tidy.tools: expected a list of text, found a whole number in it (the command \"tidy\" is not used until this is mended)",
+    ),
+    (
+        "[commands.tidy]\nprompt = \"Tidy\"\ntool = [\"read\"]",
+        "3:1: commands.tidy.tool: unknown key; did you mean `tools`? (the command \"tidy\" is not used until this is mended)",
+    ),
+    ("[compaction]\nsoft = 0.5", "1:2: compaction: [compaction] is not supported by this version and is ignored"),
+    (
+        "[permissions]\ndeny = [\"read(**/.env)\"]",
+        "1:2: permissions: [permissions] is not supported by this version and is ignored: its rules are NOT enforced, `deny` included. Protected files and everything outside the workspace are denied, and nothing runs commands",
+    ),
+    ("[verify]\ncommands = [\"cargo check\"]", "1:2: verify: [verify] is not supported by this version and is ignored"),
+    ("[hooks]", "1:2: hooks: [hooks] is not supported by this version and is ignored"),
+    ("[mcp.docs]\ncommand = [\"docs\"]", "1:2: mcp: [mcp] is not supported by this version and is ignored"),
+    ("mode = edit", "1:8: this is not TOML: string values must be quoted, expected literal string"),
+    ("mode = \"edit\"\nmode = \"auto\"", "2:1: this is not TOML: duplicate key"),
+    ("[limits\nmax_turns = 5", "1:8: this is not TOML: unclosed table, expected `]`"),
+    ("model = \"a/b", "1:13: this is not TOML: invalid basic string, expected `\"`"),
+];
+
+#[test]
+fn each_wrong_file_is_told_by_line_key_and_what_was_expected() {
+    for (file, expected) in WRONG {
+        assert_eq!(told(file), [*expected], "\n{file}\n");
+    }
+}
+
+#[test]
+fn a_good_line_after_each_wrong_file_still_counts() {
+    for (file, _) in WRONG.iter().filter(|(_, told)| !told.contains("not TOML")) {
+        // The first lines of a file belong to no table, so the good one goes there.
+        let loaded = toml(&format!("log_file = \"/tmp/log\"\n{}", file.replace("log_file", "logs")));
+        assert_eq!(loaded.settings.log_file.as_deref(), Some(Path::new("/tmp/log")), "\n{file}\n");
+        assert!(!loaded.faults.is_empty());
+    }
+}
+
+#[test]
+fn no_fault_repeats_what_may_be_a_secret() {
+    for (file, _) in WRONG {
+        assert!(!told(file).concat().contains("hunter2"), "\n{file}\n");
+    }
+}
+
+#[test]
+fn the_file_of_the_protocol_page_has_no_fault_beyond_what_comes_later() {
+    let loaded = toml(
+        r#"
+        model = "anthropic/claude-sonnet-5-5"
+        mode = "auto"
+        log_file = "log/cowrite.log"
+        [providers.anthropic]
+        base_url = "https://api.anthropic.com"
+        api_key_env = "MY_KEY"
+        [providers.local]
+        kind = "openai-chat"
+        base_url = "http://127.0.0.1:8080/v1"
+        [providers.lan]
+        kind = "ollama"
+        base_url = "http://192.168.1.2:11434/v1"
+        insecure = true
+        [providers.scripted]
+        kind = "script"
+        path = "conversation.json"
+        [models."local/my-model"]
+        context = 32_768
+        max_output = 4096
+        temperature = 1
+        [limits]
+        max_turns = 0x10
+        [commands.tidy]
+        title = "Tidy this function"
+        prompt = "Simplify {{ selection }} in {{ file }} without changing what it does."
+        kind = "refactor.rewrite"
+        needs = "selection"
+        mode = "edit"
+        tools = ["read", "search", "edit", "docs__look_up"]
+        "#,
+    );
+    assert_eq!(loaded.faults, []);
+    let settings = loaded.settings;
+    assert_eq!(settings.providers["anthropic"].kind, Some(ProviderKind::Anthropic), "from the table's name");
+    assert_eq!(settings.providers["scripted"].path.as_deref(), Some(Path::new("/c/conversation.json")));
+    assert_eq!(settings.log_file.as_deref(), Some(Path::new("/c/log/cowrite.log")));
+    assert_eq!(settings.models["local/my-model"].temperature, Some(1.0));
+    assert_eq!((settings.limits.max_turns, settings.limits.max_runs), (16, 200));
+    assert_eq!(settings.commands["tidy"].needs, Needs::Selection);
+    assert_eq!(loaded.origins["limits.max_turns"].at.as_ref().map(|at| at.line), Some(23));
+}
+
+#[test]
+fn the_editor_wins_over_the_file_value_by_value() {
+    let file = Layer::toml(
+        LayerName::User,
+        Path::new("/c/config.toml"),
+        "mode = \"plan\"\n[providers.local]\nkind = \"openai-chat\"\nbase_url = \"http://127.0.0.1:1/v1\"\n[limits]\nmax_turns = 7",
+    );
+    let editor = serde_json::json!({
+        "mode": "edit", "model": null, "log_file": null,
+        "providers": {"local": {"base_url": "http://localhost:2/v1"}},
+        "limits": {"max_runs": 3.0}, "models": [], "commands": {},
+    });
+    let loaded = merge(&[file, Layer::json(LayerName::InitializationOptions, &editor)]);
+    assert_eq!(loaded.faults, []);
+    let settings = loaded.settings;
+    assert_eq!(settings.mode, Mode::Edit);
+    assert_eq!(settings.providers["local"].kind, Some(ProviderKind::OpenaiChat));
+    assert_eq!(settings.providers["local"].base_url.as_deref(), Some("http://localhost:2/v1"));
+    assert_eq!((settings.limits.max_turns, settings.limits.max_runs), (7, 3));
+    assert_eq!(loaded.origins["mode"].source.layer, LayerName::InitializationOptions);
+    assert_eq!(loaded.origins["limits.max_turns"].source.layer, LayerName::User);
+}
+
+#[test]
+fn a_fault_from_an_editor_names_initialization_options_and_the_key() {
+    let options = serde_json::json!({"cowrite": {"limits": {"max_turns": 0}, "providers": {"local": {"kind": 1}}}});
+    let told: Vec<_> = merge(&[Layer::json(LayerName::InitializationOptions, &options)])
+        .faults
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "initializationOptions: limits.max_turns: expected a whole number of at least 1, found 0",
+            "initializationOptions: providers.local.kind: expected one of anthropic, openai-chat, ollama, script, found a \
+             whole number (the provider \"local\" is not used until this is mended)",
+        ]
+    );
+    let strange = merge(&[Layer::json(LayerName::InitializationOptions, &serde_json::json!("fast"))]);
+    assert_eq!(strange.faults[0].to_string(), "initializationOptions: expected a table, found text");
+}
+
+#[test]
+fn a_wrong_mode_changes_nothing_unasked_until_it_is_mended() {
+    assert_eq!(toml("mode = \"palan\"").settings.mode, Mode::Plan);
+}
+
+#[test]
+fn a_provider_with_a_fault_is_not_half_used() {
+    let loaded = toml("[providers.local]\nkind = \"openai-chat\"\nbase_ulr = \"http://127.0.0.1:8080/v1\"");
+    assert!(loaded.settings.providers.is_empty(), "it would have gone to another endpoint");
+    let loaded = toml("[commands.tidy]\nprompt = \"Tidy\"\ntools = [\"raed\"]");
+    assert!(loaded.settings.commands.is_empty(), "it would have had every tool");
+}
+
+#[test]
+fn several_faults_come_in_the_order_of_their_lines() {
+    let lines: Vec<_> =
+        toml("zzz = 1\nmode = 1\n[providers.anthropic]\nbase_url = \"http://example.com\"\n[limits]\na = 1")
+            .faults
+            .iter()
+            .map(|fault| fault.at.as_ref().map(|at| (at.line, at.column)))
+            .collect();
+    assert_eq!(lines, [Some((1, 1)), Some((2, 8)), Some((4, 12)), Some((6, 1))]);
+}
+
+#[test]
+fn columns_count_characters_and_bytes_are_those_of_the_value() {
+    let text = "log_file = \"/tmp/ä\"\n[models.\"ä/ö\"]\ntemperature = \"ü\"";
+    let fault = &toml(text).faults[0];
+    let at = fault.at.as_ref().unwrap();
+    assert_eq!((at.line, at.column, &text[at.bytes.clone()]), (3, 15, "\"ü\""));
+    assert_eq!(fault.key, "models.\"ä/ö\".temperature");
+}
+
+fn from_disk(text: Option<&[u8]>, named: bool) -> Vec<String> {
+    let temp = tempfile::tempdir().unwrap();
+    let file = temp.path().join("config.toml");
+    if let Some(text) = text {
+        std::fs::write(&file, text).unwrap();
+    }
+    let shown = file.display().to_string();
+    let places = Places { config: Some(file), config_is_named: named, state: None };
+    load(&places, None).faults.iter().map(|fault| fault.to_string().replace(&shown, "FILE")).collect()
+}
+
+#[test]
+fn a_missing_file_is_told_only_when_it_was_named() {
+    assert_eq!(from_disk(None, false), [""; 0]);
+    assert_eq!(
+        from_disk(None, true),
+        ["FILE: there is no such file; COWRITE_CONFIG names it: expected a settings file"]
+    );
+}
+
+#[test]
+fn what_is_no_text_or_no_file_or_huge_is_told_and_starts_all_the_same() {
+    assert_eq!(
+        from_disk(Some(b"mode = \"\xff\""), false),
+        ["FILE: could not read the settings file: it is not UTF-8 text"]
+    );
+    let huge = vec![b'#'; 2 << 20];
+    assert_eq!(from_disk(Some(&huge), false), ["FILE: could not read the settings file: it is larger than 1 MiB"]);
+    assert_eq!(from_disk(Some("\u{feff}mode = \"edit\"".as_bytes()), false), [""; 0]);
+    let folder = Places { config: Some(std::env::temp_dir()), config_is_named: true, state: None };
+    assert!(load(&folder, None).faults[0].message.contains("it is not a regular file"));
+}
+
+#[test]
+fn deeply_nested_and_strange_files_end_in_a_fault_and_not_in_a_crash() {
+    for text in ["a=".to_owned() + &"[".repeat(100_000), "[a.".to_owned() + &"b.".repeat(50_000) + "c]", "\0".into()] {
+        assert!(!toml(&text).faults.is_empty());
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_crashes_the_reader(text in "(\\[|\\]|\\{|\\}|=|\\.|\"|\n|model|mode|limits|providers|commands|tidy|prompt|1|é| ){0,40}") {
+        let _ = toml(&text);
+    }
+}
+
+#[test]
+fn the_schema_lists_every_section_and_refuses_a_cap_of_zero() {
+    let schema = schema();
+    for section in ["model", "providers", "limits", "commands", "compaction", "permissions", "verify", "hooks", "mcp"] {
+        assert!(schema["properties"][section].is_object(), "{section}");
+    }
+    assert_eq!(schema["$defs"]["Limits"]["properties"]["max_turns"]["minimum"], 1);
+    assert_eq!(schema["additionalProperties"], false);
+}
