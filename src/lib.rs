@@ -5,6 +5,7 @@ pub mod disk;
 pub mod edit;
 pub mod editor;
 pub mod framing;
+pub mod model;
 pub mod permission;
 pub mod protocol;
 pub mod settings;

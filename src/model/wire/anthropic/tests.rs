@@ -1,0 +1,227 @@
+use super::*;
+use crate::model::fault::Kind;
+use crate::model::wire::testing::*;
+use crate::model::{StopReason, StreamEvent};
+use crate::protocol::Usage;
+
+fn wire() -> Anthropic {
+    let (name, model) = ("anthropic/claude".to_owned(), "claude".to_owned());
+    Anthropic { name, model, max_output: None, temperature: None }
+}
+
+/// A transcript of data lines, each under the name of its type.
+fn transcript(events: &[&str]) -> String {
+    let event = |data: &&str| {
+        let kind = serde_json::from_str::<serde_json::Value>(data).unwrap()["type"].as_str().unwrap().to_owned();
+        format!("event: {kind}\ndata: {data}\n\n")
+    };
+    events.iter().map(event).collect()
+}
+
+const START: &str = r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"claude-sonnet-5-5","content":[],"stop_reason":null,"usage":{"input_tokens":12,"cache_creation_input_tokens":0,"cache_read_input_tokens":4096,"output_tokens":1}}}"#;
+const STOP: &str = r#"{"type":"message_stop"}"#;
+
+fn reading() -> String {
+    transcript(&[
+        START,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+        r#"{"type":"ping"}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Reading 🦀."}}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"toolu_1","name":"read","input":{}}}"#,
+        r#"{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":""}}"#,
+        r#"{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{\"path\":"}}"#,
+        r#"{"type":"a_type_of_tomorrow","index":1}"#,
+        r#"{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"\"a.rs\"}"}}"#,
+        r#"{"type":"content_block_stop","index":1}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"output_tokens":41}}"#,
+        STOP,
+    ])
+}
+
+#[test]
+fn text_and_a_call() {
+    let turn = turn(&wire(), &reading()).unwrap();
+    assert_eq!(listed(&turn), ["text Reading 🦀.", r#"call toolu_1 read {"path":"a.rs"}"#]);
+    assert_eq!(turn.stop, StopReason::ToolUse);
+    let usage = Usage { input: Some(12), output: Some(41), cache_read: Some(4096), cache_write: Some(0) };
+    assert_eq!(turn.usage, usage);
+}
+
+#[test]
+fn a_connection_that_breaks_anywhere_runs_no_call() {
+    let transcript = reading();
+    cut_everywhere(&wire(), &transcript, transcript.len());
+}
+
+#[test]
+fn reasoning_is_kept_with_its_signature_and_opaque_blocks_byte_for_byte() {
+    let turn = turn(
+        &wire(),
+        &transcript(&[
+            START,
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"Let me \"see\""}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"EqQB"}}"#,
+            r#"{"type":"content_block_stop","index":0}"#,
+            r#"{"type":"content_block_start","index":1,"content_block":{"type":"redacted_thinking","data":"Ab==", "more": 1}}"#,
+            r#"{"type":"content_block_stop","index":1}"#,
+            r#"{"type":"content_block_start","index":2,"content_block":{"type":"thinking","thinking":"unsigned"}}"#,
+            r#"{"type":"content_block_stop","index":2}"#,
+            r#"{"type":"content_block_start","index":3,"content_block":{"type":"server_tool_use","id":"x","name":"web","input":{}}}"#,
+            r#"{"type":"content_block_stop","index":3}"#,
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":4}}"#,
+            STOP,
+        ]),
+    )
+    .unwrap();
+    assert_eq!(
+        listed(&turn),
+        [
+            r#"reasoning Let me "see" raw={"signature":"EqQB","thinking":"Let me \"see\"","type":"thinking"}"#,
+            r#"reasoning  raw={"type":"redacted_thinking","data":"Ab==", "more": 1}"#,
+            "reasoning unsigned raw=none",
+        ]
+    );
+}
+
+#[test]
+fn a_call_without_pieces_has_an_empty_object_and_one_with_its_input_at_the_start_has_that() {
+    let turn = turn(
+        &wire(),
+        &transcript(&[
+            START,
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"a","name":"list","input":{}}}"#,
+            r#"{"type":"content_block_stop","index":0}"#,
+            r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"b","name":"read","input":{"path":"x"}}}"#,
+            r#"{"type":"content_block_stop","index":1}"#,
+            r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"}}"#,
+            STOP,
+        ]),
+    )
+    .unwrap();
+    assert_eq!(listed(&turn), ["call a list {}", r#"call b read {"path":"x"}"#]);
+}
+
+#[test]
+fn a_call_left_open_at_the_output_limit_is_cut_and_anywhere_else_a_broken_turn() {
+    let of = |reason: &str| {
+        let delta = format!(r#"{{"type":"message_delta","delta":{{"stop_reason":"{reason}"}}}}"#);
+        transcript(&[
+            START,
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"a","name":"write","input":{}}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{\"path\":\"a\"}"}}"#,
+            &delta,
+            STOP,
+        ])
+    };
+    let cut = turn(&wire(), &of("max_tokens")).unwrap();
+    assert_eq!((listed(&cut).len(), cut.cut_calls, cut.stop), (0, vec!["write".to_owned()], StopReason::MaxTokens));
+    assert_eq!(turn(&wire(), &of("tool_use")).unwrap_err().kind, Kind::Broken);
+}
+
+#[test]
+fn stop_reasons() {
+    let of = |delta: &str| {
+        let delta = format!(r#"{{"type":"message_delta","delta":{delta}}}"#);
+        turn(&wire(), &transcript(&[START, &delta, STOP])).unwrap().stop
+    };
+    assert_eq!(of(r#"{"stop_reason":"end_turn"}"#), StopReason::End);
+    assert_eq!(of(r#"{"stop_reason":"stop_sequence"}"#), StopReason::End);
+    assert_eq!(of(r#"{"stop_reason":"pause_turn"}"#), StopReason::Pause);
+    assert_eq!(of(r#"{"stop_reason":"model_context_window_exceeded"}"#), StopReason::MaxTokens);
+    assert_eq!(
+        of(
+            r#"{"stop_reason":"refusal","stop_details":{"type":"refusal","category":"cyber","explanation":"Not that."}}"#
+        ),
+        StopReason::Refusal("Not that.".to_owned())
+    );
+    assert_eq!(of(r#"{"stop_reason":"refusal"}"#), StopReason::Refusal("the model declined to go on".to_owned()));
+    let none = turn(&wire(), &transcript(&[START, STOP])).unwrap_err();
+    assert_eq!((none.kind, none.message.as_str()), (Kind::Broken, "the message stopped without a reason"));
+}
+
+#[test]
+fn an_error_in_the_stream_is_what_it_would_have_been_before_it() {
+    let error = |body: &str| turn(&wire(), &transcript(&[START, body])).unwrap_err().kind;
+    let of = |kind: &str| error(&format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"m"}}}}"#));
+    assert_eq!(of("overloaded_error"), Kind::Unavailable);
+    assert_eq!(of("rate_limit_error"), Kind::RateLimited);
+    assert_eq!(of("authentication_error"), Kind::Authentication);
+    assert_eq!(of("invalid_request_error"), Kind::Rejected);
+    assert_eq!(turn(&wire(), "data: {not json\n\n").unwrap_err().kind, Kind::Garbled);
+}
+
+#[test]
+fn figures_that_are_missing_null_or_all_zero_are_not_known() {
+    let of = |usage: &str| {
+        let start = format!(r#"{{"type":"message_start","message":{{"content":[],"usage":{usage}}}}}"#);
+        let delta = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#;
+        turn(&wire(), &transcript(&[&start, delta, STOP])).unwrap().usage
+    };
+    assert_eq!(of("null"), Usage::default());
+    assert_eq!(of("{}"), Usage::default());
+    assert_eq!(of(r#"{"input_tokens":null,"output_tokens":3}"#), Usage { output: Some(3), ..Usage::default() });
+    assert_eq!(of(r#"{"input_tokens":0,"output_tokens":0}"#).sent(), None);
+    assert_eq!(of(r#"{"input_tokens":0,"cache_read_input_tokens":9}"#).sent(), Some(9));
+}
+
+#[test]
+fn an_answer_in_one_piece_is_the_same_turn() {
+    let mut events = std::collections::VecDeque::new();
+    let body = r#"{"id":"m","type":"message","role":"assistant","content":[{"type":"text","text":"Reading 🦀."},
+        {"type":"tool_use","id":"toolu_1","name":"read","input":{"path":"a.rs"}}],"stop_reason":"tool_use",
+        "usage":{"input_tokens":12,"cache_read_input_tokens":4096,"cache_creation_input_tokens":0,"output_tokens":41}}"#;
+    wire().decoder().whole(body, &mut events).unwrap();
+    let whole = assembled(&events.into_iter().map(Ok).collect()).finish().unwrap();
+    let streamed = turn(&wire(), &reading()).unwrap();
+    assert_eq!((listed(&whole), whole.usage, whole.stop), (listed(&streamed), streamed.usage, streamed.stop));
+
+    let error = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
+    assert_eq!(wire().decoder().whole(error, &mut Default::default()).unwrap_err().kind, Kind::Unavailable);
+}
+
+#[test]
+fn text_is_told_piece_by_piece() {
+    let told = events(&wire(), &reading(), 10_000);
+    let texts: Vec<_> =
+        told.iter().flatten().filter(|event| matches!(event, StreamEvent::CallArguments { .. })).collect();
+    assert_eq!(texts.len(), 2);
+}
+
+#[test]
+fn a_difficult_history() {
+    let body = body(&wire(), difficult("anthropic/claude"));
+    insta::assert_snapshot!(lines(body), @r##"
+    {"content":[{"text":"Mend it.","type":"text"}],"role":"user"}
+    {"content":[{"signature":"s1","thinking":"First","type":"thinking"},{"data":"opaque","type":"redacted_thinking"},{"text":"Reading.","type":"text"},{"id":"toolu_1","input":{"big":1.2345678901234568e+22,"path":"a.rs"},"name":"read","type":"tool_use"},{"id":"functions_read_0","input":{},"name":"read","type":"tool_use"}],"role":"assistant"}
+    {"content":[{"content":"fn a() {}","tool_use_id":"toolu_1","type":"tool_result"},{"content":"the arguments do not parse","is_error":true,"tool_use_id":"functions_read_0","type":"tool_result"},{"text":"And hurry.","type":"text"},{"text":"Well?","type":"text"}],"role":"user"}
+    {"content":[{"text":"Done.","type":"text"},{"cache_control":{"type":"ephemeral"},"text":"Really.","type":"text"}],"role":"assistant"}
+    {"content":[{"cache_control":{"type":"ephemeral"},"text":"Thanks.","type":"text"}],"role":"user"}
+    {"max_tokens":16384,"messages":null,"model":"claude","stream":true,"system":[{"cache_control":{"type":"ephemeral"},"text":"You edit code.","type":"text"}],"tools":[{"description":"Does list.","input_schema":{"properties":{"path":{"type":"string"}},"required":["path"],"type":"object"},"name":"list"},{"cache_control":{"type":"ephemeral"},"description":"Does read.","input_schema":{"properties":{"path":{"type":"string"}},"required":["path"],"type":"object"},"name":"read"}]}
+    "##);
+    let raw = String::from_utf8(wire().body(&request(difficult("anthropic/claude"))).unwrap()).unwrap();
+    for exact in [
+        r#"{"type":"thinking", "thinking":"First","signature":"s1"}"#,
+        r#"{"data":"opaque","type":"redacted_thinking"}"#,
+        r#""input":{ "path": "a.rs", "big": 12345678901234567890123 }"#,
+    ] {
+        assert!(raw.contains(exact), "{exact} is not byte for byte in {raw}");
+    }
+}
+
+#[test]
+fn another_models_reasoning_is_not_sent() {
+    let body = body(&wire(), difficult("anthropic/another"));
+    assert!(!body.to_string().contains("thinking"), "{body}");
+}
+
+#[test]
+fn what_the_settings_say_is_sent() {
+    let set = Anthropic { max_output: Some(100), temperature: Some(0.5), ..wire() };
+    let of = |request: &Request| serde_json::from_slice::<serde_json::Value>(&set.body(request).unwrap()).unwrap();
+    let mut request = request(vec![user("hi")]);
+    assert_eq!((&of(&request)["max_tokens"], &of(&request)["temperature"]), (&100.into(), &0.5.into()));
+    request.max_output = Some(7);
+    assert_eq!(of(&request)["max_tokens"], 7);
+}
