@@ -10,3 +10,4 @@ pub mod permission;
 pub mod protocol;
 pub mod settings;
 pub mod text;
+pub mod tool;

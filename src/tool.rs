@@ -1,0 +1,110 @@
+//! Tools: what a model can call. One file each; providers and LSP are unknown here.
+//!
+//! To add one: write its file (and its `mod` line here), and add it to the list in [`Registry::all`].
+
+mod edit;
+mod find;
+mod glob;
+mod landing;
+mod lines;
+mod list;
+mod output;
+mod read;
+mod reads;
+mod registry;
+mod schema;
+mod search;
+#[cfg(test)]
+mod testing;
+mod walk;
+mod write;
+
+pub use output::{cap, line};
+pub use reads::Reads;
+pub use registry::Registry;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use crate::editor::{Applied, Editor};
+use crate::permission::{Access, Denied, Roots};
+use crate::protocol::{HunkView, Mode};
+use crate::settings::Limits;
+
+/// What a tool is given to work with.
+pub struct Context {
+    /// The editor.
+    pub editor: Arc<dyn Editor>,
+    /// The workspace.
+    pub roots: Roots,
+    /// What the model has seen of which document.
+    pub reads: Arc<Reads>,
+    /// Caps.
+    pub limits: Limits,
+    /// How much the run may do unasked.
+    pub mode: Mode,
+    /// Set when the person stops the run.
+    pub cancel: CancellationToken,
+    /// Where edits and output are told.
+    pub told: Arc<dyn Told>,
+}
+
+/// Who hears of what a tool does while it does it.
+#[async_trait]
+pub trait Told: Send + Sync {
+    /// An edit has landed; gives its hunks their ids.
+    async fn applied(&self, applied: &Applied, late: bool);
+    /// An edit has not landed.
+    async fn rejected(&self, uri: String, hunks: Vec<HunkView>, reason: String);
+    /// An edit was not confirmed in time and may still land.
+    fn maybe_late(&self, place: crate::editor::Place, late: tokio::sync::oneshot::Receiver<Applied>);
+}
+
+/// What a call came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Whether it did what was asked.
+    pub ok: bool,
+    /// What the model reads.
+    pub content: String,
+    /// What the person reads, in a line.
+    pub summary: String,
+}
+
+/// A tool that did not do what was asked: an answer that the model can act on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(pub String);
+
+impl From<Denied> for Failure {
+    fn from(denied: Denied) -> Self {
+        Self(denied.to_string())
+    }
+}
+
+/// A tool, as its file writes it.
+#[async_trait]
+pub trait Tool: Send + Sync + 'static {
+    /// Its arguments. Doc comments on the fields become the schema's descriptions.
+    type Input: DeserializeOwned + JsonSchema + Send;
+
+    /// Its name.
+    const NAME: &'static str;
+    /// What it does and when to use it, for the model.
+    const DESCRIPTION: &'static str;
+    /// Whether it changes anything. Reads run side by side, changes one after another.
+    const ACCESS: Access;
+
+    /// What a person reads while it works: "Read src/lib.rs".
+    fn title(&self, input: &Self::Input) -> String;
+
+    /// Does it. Called with arguments that fit the schema.
+    ///
+    /// # Errors
+    /// An answer for the model.
+    async fn call(&self, input: Self::Input, context: &Context) -> Result<Answer, Failure>;
+}

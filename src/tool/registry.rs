@@ -1,0 +1,165 @@
+//! The tools on offer, and the door that every call goes through.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::FutureExt as _;
+use serde_json::Value;
+
+use super::{Answer, Context, Tool, cap, edit, find, line, list, read, schema, search, write};
+use crate::model::ToolSpec;
+use crate::permission::Access;
+use crate::protocol::Mode;
+
+/// The tools of a run.
+#[derive(Clone, Default)]
+pub struct Registry {
+    tools: Arc<[Arc<dyn Door>]>,
+}
+
+impl Registry {
+    /// Every tool there is.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::of(vec![
+            door(edit::Edit),
+            door(find::Find),
+            door(list::List),
+            door(read::Read),
+            door(search::Search),
+            door(write::Write),
+        ])
+    }
+
+    /// Only these, by name.
+    #[must_use]
+    pub fn only(&self, names: &[String]) -> Self {
+        self.filter(|tool| names.iter().any(|name| *name == tool.spec().name))
+    }
+
+    /// Only those that change nothing.
+    #[must_use]
+    pub fn reading(&self) -> Self {
+        self.filter(|tool| tool.access() == Access::Read)
+    }
+
+    /// As the model is told of them, sorted by name.
+    #[must_use]
+    pub fn specs(&self) -> Arc<[ToolSpec]> {
+        self.tools.iter().map(|tool| tool.spec().clone()).collect()
+    }
+
+    /// Whether a call changes anything; `Read` for a name that nobody knows, which `call` answers.
+    #[must_use]
+    pub fn access(&self, name: &str) -> Access {
+        self.get(name).map_or(Access::Read, Door::access)
+    }
+
+    /// What a person reads while the call works; the tool's name when its arguments do not parse.
+    #[must_use]
+    pub fn title(&self, name: &str, arguments: &str) -> String {
+        line(&self.get(name).and_then(|tool| tool.title(arguments)).unwrap_or_else(|| name.to_owned()))
+    }
+
+    /// Runs a call and always has an answer: an unknown name, arguments that do not parse or do not fit the schema (with the
+    /// part of the schema that they miss), a failure, and a panic are answers too. The content is capped.
+    pub async fn call(&self, name: &str, arguments: &str, context: &Context) -> Answer {
+        let answer = match self.get(name) {
+            None => failure(format!("There is no tool {}. There are: {}", line(name), self.names())),
+            Some(tool) if tool.access() == Access::Write && context.mode == Mode::Plan => failure(format!(
+                "{name} changes files, and in plan mode nothing is changed. Say what you would change."
+            )),
+            Some(tool) => match AssertUnwindSafe(tool.call(arguments, context)).catch_unwind().await {
+                Ok(answer) => answer,
+                Err(panic) => {
+                    tracing::error!(tool = name, panic = said(panic.as_ref()), "a tool panicked");
+                    failure(format!("{name} failed by a fault of its own ({}). Try another way.", said(panic.as_ref())))
+                }
+            },
+        };
+        Answer {
+            content: cap(answer.content, context.limits.tool_output_bytes),
+            summary: line(&answer.summary),
+            ..answer
+        }
+    }
+
+    fn of(mut tools: Vec<Arc<dyn Door>>) -> Self {
+        tools.sort_by(|a, b| a.spec().name.cmp(&b.spec().name));
+        Self { tools: tools.into() }
+    }
+
+    fn filter(&self, keep: impl Fn(&dyn Door) -> bool) -> Self {
+        Self { tools: self.tools.iter().filter(|tool| keep(tool.as_ref())).cloned().collect() }
+    }
+
+    fn get(&self, name: &str) -> Option<&dyn Door> {
+        self.tools.iter().map(Arc::as_ref).find(|tool| tool.spec().name == name)
+    }
+
+    fn names(&self) -> String {
+        self.tools.iter().map(|tool| tool.spec().name.as_str()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A tool whose argument type is hidden, so that tools fit into one list.
+#[async_trait]
+trait Door: Send + Sync {
+    fn spec(&self) -> &ToolSpec;
+    fn access(&self) -> Access;
+    fn title(&self, arguments: &str) -> Option<String>;
+    async fn call(&self, arguments: &str, context: &Context) -> Answer;
+}
+
+struct Adapter<T> {
+    tool: T,
+    spec: ToolSpec,
+}
+
+fn door<T: Tool>(tool: T) -> Arc<dyn Door> {
+    let schema = Arc::new(schema::of::<T::Input>());
+    Arc::new(Adapter { tool, spec: ToolSpec { name: T::NAME.into(), description: T::DESCRIPTION.into(), schema } })
+}
+
+impl<T: Tool> Adapter<T> {
+    fn parse(&self, arguments: &str) -> Result<T::Input, String> {
+        let schema: &Value = &self.spec.schema;
+        schema::parse(T::NAME, schema, arguments)
+    }
+}
+
+#[async_trait]
+impl<T: Tool> Door for Adapter<T> {
+    fn spec(&self) -> &ToolSpec {
+        &self.spec
+    }
+
+    fn access(&self) -> Access {
+        T::ACCESS
+    }
+
+    fn title(&self, arguments: &str) -> Option<String> {
+        self.parse(arguments).ok().map(|input| self.tool.title(&input))
+    }
+
+    async fn call(&self, arguments: &str, context: &Context) -> Answer {
+        match self.parse(arguments) {
+            Ok(input) => self.tool.call(input, context).await.unwrap_or_else(|error| failure(error.0)),
+            Err(error) => failure(error),
+        }
+    }
+}
+
+fn failure(content: String) -> Answer {
+    Answer { ok: false, summary: content.lines().next().unwrap_or_default().to_owned(), content }
+}
+
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+use serde_json::json;
+
+use crate::editor::Place;
+use crate::permission::Roots;
+use crate::tool::testing::World;
+
+fn world() -> World {
+    let world = World::new(&[
+        (".gitignore", "target/\n.env\n"),
+        ("target/x.rs", "needle in target\n"),
+        (".env", "needle = secret\n"),
+        ("src/lib.rs", "fn needle() {}\n\nlet x = needle();\n"),
+        ("src/win.rs", "one\r\nneedle\r\n"),
+        ("README.md", "A Needle, and needle.\n"),
+        (".git/x", "needle\n"),
+        ("AGENTS.md", "needle\n"),
+        ("bin", "needle\n\0\n"),
+    ]);
+    std::fs::write(world.top.join("secret"), "needle\n").expect("written");
+    world.link("out", "../secret");
+    world
+}
+
+#[tokio::test]
+async fn matches_come_with_numbers_grouped_by_file() {
+    let world = world();
+    let found = async |arguments| world.ok("search", arguments).await;
+    assert_eq!(
+        found(json!({"pattern": "needle"})).await,
+        "README.md\n1\tA Needle, and needle.\n\nsrc/lib.rs\n1\tfn needle() {}\n3\tlet x = needle();\n\nsrc/win.rs\n2\tneedle\n\n\
+         [4 matches in 3 files]\n"
+    );
+    assert_eq!(
+        found(json!({"pattern": "^needle$"})).await,
+        "src/win.rs\n2\tneedle\n\n[1 match in 1 file]\n",
+        "an end of line is one in CRLF files too"
+    );
+    assert_eq!(
+        found(json!({"pattern": "(?i)a needle", "glob": "*.md"})).await,
+        "README.md\n1\tA Needle, and needle.\n\n[1 match in 1 file]\n"
+    );
+    assert_eq!(
+        found(json!({"pattern": "needle", "path": "src", "glob": "l*.rs"})).await,
+        "src/lib.rs\n1\tfn needle() {}\n3\tlet x = needle();\n\n[2 matches in 1 file]\n"
+    );
+    assert_eq!(
+        found(json!({"pattern": "one", "path": "src/win.rs"})).await,
+        "src/win.rs\n1\tone\n\n[1 match in 1 file]\n"
+    );
+    assert_eq!(found(json!({"pattern": "no such text"})).await, "No line matches \"no such text\".\n");
+    for denied in [json!({"pattern": "needle", "path": "out"}), json!({"pattern": "needle", "path": ".git"})] {
+        assert!(!world.call("search", denied).await.ok);
+    }
+    assert!(world.fails("search", json!({"pattern": "x", "path": "nowhere"})).await.contains("does not exist"));
+}
+
+#[tokio::test]
+async fn open_buffers_are_searched_in_place_of_their_files() {
+    let world = world();
+    world.open("src/lib.rs", "changed\r\nneedle in the buffer\r\n");
+    world.open("README.md", "gone from here\n");
+    world.open("src/new.rs", "a needle that is not saved\n");
+    world.open(".env", "needle = secret\n");
+    assert_eq!(
+        world.ok("search", json!({"pattern": "needle"})).await,
+        "src/lib.rs\n2\tneedle in the buffer\n\nsrc/new.rs\n1\ta needle that is not saved\n\nsrc/win.rs\n2\tneedle\n\n\
+         [3 matches in 3 files]\n"
+    );
+    let only = world.ok("search", json!({"pattern": "needle", "path": "src/new.rs"})).await;
+    assert_eq!(only, "src/new.rs\n1\ta needle that is not saved\n\n[1 match in 1 file]\n");
+}
+
+#[tokio::test]
+async fn without_a_folder_the_open_buffers_are_searched() {
+    let mut world = world();
+    let buffer = Place::Buffer { uri: "untitled:Untitled-1".into() };
+    world.context.roots = Roots::new(&[]).with_buffers(vec![buffer.clone()]);
+    world.open_place(buffer, "a needle\n");
+    world.open_place(Place::Buffer { uri: "untitled:elsewhere".into() }, "a needle\n");
+    assert_eq!(
+        world.ok("search", json!({"pattern": "needle"})).await,
+        "untitled:Untitled-1\n1\ta needle\n\n[1 match in 1 file]\n"
+    );
+}
+
+#[tokio::test]
+async fn a_pattern_that_cannot_be_searched_for_is_explained() {
+    let world = world();
+    let said = world.fails("search", json!({"pattern": "needle(x"})).await;
+    assert!(said.contains("unclosed group") && said.ends_with("escape it: needle\\(x"), "{said}");
+    for pattern in ["(?=x)", "(a)\\1", "a\nb", "a{1000}{1000}{1000}"] {
+        let said = world.fails("search", json!({ "pattern": pattern })).await;
+        assert!(said.contains("cannot be searched for"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn t1_many_and_long_matches_are_cut_and_counted() {
+    let mut world = World::new(&[]);
+    world.context.limits.tool_output_bytes = 4000;
+    for number in 0..50 {
+        world.write(&format!("{number:02}.txt"), format!("{}needle\n", "é".repeat(400)).repeat(150));
+    }
+    let answer = world.call("search", json!({"pattern": "needle"})).await;
+    assert!(answer.content.len() <= 4000 && !answer.content.contains("bytes, "), "{}", answer.content);
+    assert!(answer.content.contains("bytes more]"));
+    assert!(
+        answer.content.ends_with("of 7500 matches in 50 files; a narrower pattern, path or glob shows the others]\n")
+    );
+    assert_eq!(answer.summary, "7500 matches in 50 files");
+    world.context.limits.tool_output_bytes = 1 << 20;
+    let content = world.ok("search", json!({"pattern": "needle", "path": "00.txt"})).await;
+    assert!(content.contains("\n[50 matches more here]\n"), "a file shows its first 100 matches");
+}
+
+#[tokio::test]
+async fn a_cancelled_search_ends() {
+    let world = world();
+    world.context.cancel.cancel();
+    assert_eq!(world.fails("search", json!({"pattern": "needle"})).await, "stopped by the person");
+}
