@@ -1,6 +1,8 @@
 //! Cowrite: a language server that is a coding agent.
 
+pub mod agent;
 pub mod command;
+pub mod context;
 pub mod disk;
 pub mod edit;
 pub mod editor;
@@ -8,6 +10,9 @@ pub mod framing;
 pub mod model;
 pub mod permission;
 pub mod protocol;
+pub mod session;
 pub mod settings;
+pub mod store;
 pub mod text;
 pub mod tool;
+pub mod workspace;

@@ -1,0 +1,187 @@
+//! One run: a prompt in, history and an outcome out. LSP and the database are unknown here.
+
+mod calls;
+mod prompt;
+mod turn;
+
+pub use prompt::{Scope, system_prompt};
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::context::Accounting;
+use crate::editor::{Applied, Editor, Place};
+use crate::model::{Item, Provider};
+use crate::permission::Roots;
+use crate::protocol::{ContextUse, Event, HunkView, Mode, RunId, RunStatus};
+use crate::settings::Limits;
+use crate::tool::{self, Reads, Registry, Told};
+
+/// What a run works with, made when it leaves the queue.
+pub struct Setup {
+    /// The model.
+    pub provider: Arc<dyn Provider>,
+    /// The tools on offer.
+    pub tools: Registry,
+    /// The system prompt, rendered.
+    pub system: Arc<str>,
+    /// What the model is asked: the rendered command, or what the person typed.
+    pub prompt: String,
+    /// The editor.
+    pub editor: Arc<dyn Editor>,
+    /// The workspace.
+    pub roots: Roots,
+    /// What the model has seen of which document.
+    pub reads: Arc<Reads>,
+    /// Caps.
+    pub limits: Limits,
+    /// How much it may do unasked.
+    pub mode: Mode,
+    /// Tokens that the model can take in, when known.
+    pub context_limit: Option<u64>,
+}
+
+/// Who keeps what a run does, before anyone is told. Implemented by the session.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Keeps an entry of the history.
+    ///
+    /// # Errors
+    /// A sentence for the person: the run must stop.
+    async fn item(&self, item: Arc<Item>) -> Result<(), String>;
+
+    /// Keeps that a call is about to change something.
+    ///
+    /// # Errors
+    /// A sentence for the person: the change must not be made.
+    async fn intent(&self, call_id: &str, title: &str) -> Result<(), String>;
+
+    /// Tells what happens. Never waits.
+    fn event(&self, event: Event);
+
+    /// Something that the model must hear before its next turn, in this run or a later one.
+    fn note(&self, note: String);
+
+    /// What has been noted since the last call.
+    fn take_notes(&self) -> Vec<String>;
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// A final state.
+    pub status: RunStatus,
+    /// The model's last words.
+    pub result_text: Option<String>,
+    /// A sentence for the person, with the next step.
+    pub error: Option<String>,
+}
+
+impl Ended {
+    pub(crate) fn failed(error: impl Into<String>) -> Self {
+        Self { status: RunStatus::Failed, result_text: None, error: Some(error.into()) }
+    }
+
+    pub(crate) fn cancelled(result_text: Option<String>) -> Self {
+        Self { status: RunStatus::Cancelled, result_text, error: None }
+    }
+}
+
+/// A run under way.
+pub struct Agent {
+    setup: Setup,
+    history: Vec<Arc<Item>>,
+    accounting: Accounting,
+    journal: Arc<dyn Journal>,
+    cancel: CancellationToken,
+    tools: Arc<tool::Context>,
+}
+
+impl Agent {
+    /// A run that goes on from `history`, in which every call has its result.
+    #[must_use]
+    pub fn new(
+        run: RunId,
+        setup: Setup,
+        history: Vec<Arc<Item>>,
+        accounting: Accounting,
+        journal: Arc<dyn Journal>,
+        cancel: CancellationToken,
+    ) -> Self {
+        let told = Arc::new(Teller { run, journal: journal.clone(), hunks: Arc::default() });
+        let tools = Arc::new(tool::Context {
+            editor: setup.editor.clone(),
+            roots: setup.roots.clone(),
+            reads: setup.reads.clone(),
+            limits: setup.limits.clone(),
+            mode: setup.mode,
+            cancel: cancel.clone(),
+            told,
+        });
+        Self { setup, history, accounting, journal, cancel, tools }
+    }
+
+    /// How full the context is after the run.
+    #[must_use]
+    pub fn context(&self) -> ContextUse {
+        self.accounting.used(self.setup.context_limit)
+    }
+
+    /// The figures, for the next run of the session.
+    #[must_use]
+    pub fn accounting(&self) -> Accounting {
+        self.accounting
+    }
+}
+
+/// Turns what tools tell into events, and gives hunks their ids.
+#[derive(Clone)]
+struct Teller {
+    run: RunId,
+    journal: Arc<dyn Journal>,
+    hunks: Arc<AtomicU32>,
+}
+
+impl Teller {
+    fn number(&self, hunks: &[HunkView]) -> Vec<HunkView> {
+        hunks
+            .iter()
+            .map(|hunk| HunkView { id: format!("h{}", self.hunks.fetch_add(1, Ordering::Relaxed) + 1), ..hunk.clone() })
+            .collect()
+    }
+
+    fn tell_applied(&self, applied: &Applied, late: bool) {
+        let hunks = self.number(&applied.hunks);
+        self.journal.event(Event::EditApplied { uri: applied.uri.clone(), hunks, rebased: applied.rebased, late });
+    }
+}
+
+#[async_trait]
+impl Told for Teller {
+    async fn applied(&self, applied: &Applied, late: bool) {
+        self.tell_applied(applied, late);
+    }
+
+    async fn rejected(&self, uri: String, hunks: Vec<HunkView>, reason: String) {
+        let hunks = self.number(&hunks);
+        self.journal.event(Event::EditRejected { uri, hunks, reason });
+    }
+
+    fn maybe_late(&self, place: Place, late: oneshot::Receiver<Applied>) {
+        let teller = self.clone();
+        // Ends when the editor port gives up watching, which is bounded in time.
+        tokio::spawn(async move {
+            if let Ok(applied) = late.await {
+                tracing::info!(run = %teller.run, %place, "an edit landed late");
+                teller.tell_applied(&applied, true);
+                teller.journal.note(format!(
+                    "The edit of {place} that was not confirmed in time has landed after all. Read the file before you change it again."
+                ));
+            }
+        });
+    }
+}

@@ -1,0 +1,144 @@
+//! Running the calls of one message: reads side by side, changes one after another, results together.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::task::JoinHandle;
+
+use super::Agent;
+use super::turn::{Call, Stop};
+use crate::model::{Item, ToolResult};
+use crate::permission::Access;
+use crate::protocol::Event;
+use crate::tool::{Answer, cap};
+
+/// How long a change that is under way may take to end by itself after a cancel, so that what was applied is reported as applied.
+const GRACE: Duration = Duration::from_millis(100);
+
+impl Agent {
+    /// Runs the calls of a message and keeps their results: one for each, in their order, whatever happens.
+    pub(super) async fn run_calls(&mut self, calls: Vec<Call>) -> Result<(), Stop> {
+        let mut answers: Vec<Answer> = Vec::with_capacity(calls.len());
+        let mut rest = calls.as_slice();
+        while let Some(first) = rest.first() {
+            let access = self.setup.tools.access(&first.name);
+            let length = match access {
+                Access::Write => 1,
+                Access::Read => {
+                    rest.iter().take_while(|call| self.setup.tools.access(&call.name) == Access::Read).count()
+                }
+            };
+            let (group, later) = rest.split_at(length);
+            answers.extend(join_all(group.iter().map(|call| self.run_call(call, access))).await);
+            rest = later;
+        }
+        self.keep_results(&calls, answers).await?;
+        if self.cancel.is_cancelled() { Err(Stop::Cancelled) } else { Ok(()) }
+    }
+
+    /// Gives every call the same answer without running it.
+    pub(super) async fn answer_uncalled(&mut self, calls: Vec<Call>, why: &str) -> Result<(), Stop> {
+        if calls.is_empty() {
+            return Ok(());
+        }
+        let answers = calls.iter().map(|_| interrupted(why)).collect();
+        self.keep_results(&calls, answers).await
+    }
+
+    async fn keep_results(&mut self, calls: &[Call], answers: Vec<Answer>) -> Result<(), Stop> {
+        // What one message brings together has a cap of its own, shared evenly by those that are too long.
+        let all = self.setup.limits.tool_output_bytes.saturating_mul(4);
+        let total: usize = answers.iter().map(|answer| answer.content.len()).sum();
+        let each = if total > all { all / answers.len().max(1) } else { usize::MAX };
+        let results = calls
+            .iter()
+            .zip(answers)
+            .map(|(call, answer)| ToolResult {
+                call_id: call.id.clone(),
+                name: call.name.clone(),
+                ok: answer.ok,
+                content: cap(answer.content, each),
+            })
+            .collect();
+        self.keep(Item::Results { results }).await
+    }
+
+    async fn run_call(&self, call: &Call, access: Access) -> Answer {
+        if self.cancel.is_cancelled() {
+            return interrupted("The person stopped the run before this call began. Nothing was done.");
+        }
+        let title = self.setup.tools.title(&call.name, &call.arguments);
+        if access == Access::Write
+            && let Err(error) = self.journal.intent(&call.id, &title).await
+        {
+            return Answer { ok: false, content: error.clone(), summary: error };
+        }
+        self.journal.event(Event::ToolStarted {
+            call_id: call.id.clone(),
+            name: call.name.clone(),
+            title: title.clone(),
+            input: serde_json::from_str(&call.arguments)
+                .unwrap_or_else(|_| serde_json::Value::String(call.arguments.clone())),
+        });
+        let answer = self.answer(call, access).await;
+        self.journal.event(Event::ToolFinished {
+            call_id: call.id.clone(),
+            ok: answer.ok,
+            title,
+            summary: answer.summary.clone(),
+        });
+        answer
+    }
+
+    async fn answer(&self, call: &Call, access: Access) -> Answer {
+        let (tools, context) = (self.setup.tools.clone(), self.tools.clone());
+        let (name, arguments) = (call.name.clone(), call.arguments.clone());
+        // A task of its own: a change that is under way when the person stops the run is not dropped half way, and a
+        // panic stays in it.
+        let task = tokio::spawn(async move { tools.call(&name, &arguments, &context).await });
+        let mut owned = Owned { task, released: false };
+        let done = tokio::select! {
+            biased;
+            done = &mut owned.task => done,
+            () = self.cancel.cancelled() => match access {
+                Access::Read => return interrupted("The person stopped the run during this call."),
+                Access::Write => match tokio::time::timeout(GRACE, &mut owned.task).await {
+                    Ok(done) => done,
+                    Err(_) => {
+                        // What it still does is bounded in time by the editor port, and is told as it comes.
+                        owned.released = true;
+                        return interrupted(
+                            "The person stopped the run during this call. Whether the change was made is not known: read the file before you change it again.",
+                        );
+                    }
+                },
+            },
+        };
+        done.unwrap_or_else(|error| Answer {
+            ok: false,
+            content: format!(
+                "The tool {} failed inside: {error}. Nothing more is known; look before you try again.",
+                call.name
+            ),
+            summary: "failed inside".into(),
+        })
+    }
+}
+
+fn interrupted(content: &str) -> Answer {
+    Answer { ok: false, content: content.into(), summary: "interrupted".into() }
+}
+
+/// A task that ends with its owner, unless it is released.
+struct Owned {
+    task: JoinHandle<Answer>,
+    released: bool,
+}
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        if !self.released {
+            self.task.abort();
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The turn loop: ask the model, run its calls, until it is done.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+
+use super::{Agent, Ended};
+use crate::model::{Assembler, Block, Item, ModelError, Request, StopReason, StreamEvent, Turn};
+use crate::protocol::{Event, RunStatus, Usage};
+
+/// How often the model is told that a call was cut off by the output limit before the run stops.
+const CUT_CALLS_TOLD: u32 = 2;
+
+/// Why the loop ends before the model is done.
+pub(super) enum Stop {
+    Cancelled,
+    Failed(String),
+}
+
+impl Agent {
+    /// Runs to the end. Every await in it gives way to the cancellation; the history is valid whenever it returns.
+    pub async fn run(&mut self) -> Ended {
+        let mut said = None;
+        match self.turns(&mut said).await {
+            Ok(status) => Ended { status, result_text: said, error: None },
+            Err(Stop::Cancelled) => Ended::cancelled(said),
+            Err(Stop::Failed(error)) => Ended { result_text: said, ..Ended::failed(error) },
+        }
+    }
+
+    async fn turns(&mut self, said: &mut Option<String>) -> Result<RunStatus, Stop> {
+        self.count_fixed_parts();
+        let prompt = std::mem::take(&mut self.setup.prompt);
+        self.keep(Item::User { text: prompt }).await?;
+        let mut cut = 0;
+        for number in 1..=self.setup.limits.max_turns {
+            for note in self.journal.take_notes() {
+                self.keep(Item::User { text: note }).await?;
+            }
+            self.journal.event(Event::TurnStarted { turn: number });
+            let turn = self.ask_model(number, said).await?;
+            let calls = self.keep_answer(&turn, said).await?;
+            match turn.stop {
+                StopReason::Refusal(reason) => {
+                    self.answer_uncalled(calls, "The turn was refused, so the call was not run.").await?;
+                    return Err(Stop::Failed(format!("{} would not answer: {reason}", self.setup.provider.name())));
+                }
+                StopReason::MaxTokens if !turn.cut_calls.is_empty() && calls.is_empty() => {
+                    cut += 1;
+                    if cut > CUT_CALLS_TOLD {
+                        return Err(Stop::Failed(format!(
+                            "{} was cut off in a tool call {cut} times at its output limit; raise max_output of the model or ask for less at once",
+                            self.setup.provider.name()
+                        )));
+                    }
+                    let text = format!(
+                        "Your call of {} was cut off at the output limit and was not run. Make it shorter, or split it.",
+                        turn.cut_calls.join(", ")
+                    );
+                    self.keep(Item::User { text }).await?;
+                }
+                StopReason::Pause if calls.is_empty() => {}
+                _ if calls.is_empty() => {
+                    if said.is_none() && number == 1 {
+                        return Err(Stop::Failed(format!(
+                            "{} gave an empty answer; try again, or try another model",
+                            self.setup.provider.name()
+                        )));
+                    }
+                    if turn.stop == StopReason::MaxTokens {
+                        said.get_or_insert_default()
+                            .push_str("\n\n(The answer was cut off at the model's output limit.)");
+                    }
+                    return Ok(RunStatus::Completed);
+                }
+                _ => self.run_calls(calls).await?,
+            }
+        }
+        Ok(RunStatus::LimitReached)
+    }
+
+    /// One request and its whole answer. Whatever came before a cancel or a break is kept, marked as partial.
+    async fn ask_model(&mut self, number: u32, said: &mut Option<String>) -> Result<Turn, Stop> {
+        let mut assembler = Assembler::after(&self.history);
+        match self.stream(number, &mut assembler).await {
+            Ok(()) => assembler.finish().map_err(|missing| {
+                Stop::Failed(format!("{} broke off its answer ({missing}); try again", self.setup.provider.name()))
+            }),
+            Err(stop) => {
+                let usage = assembler.usage();
+                let blocks = assembler.partial();
+                if !blocks.is_empty() {
+                    *said = text_of(&blocks);
+                    self.keep(Item::Assistant { model: self.setup.provider.name().into(), blocks, partial: true })
+                        .await?;
+                }
+                if usage != Usage::default() {
+                    self.count(usage);
+                }
+                Err(stop)
+            }
+        }
+    }
+
+    async fn stream(&mut self, number: u32, assembler: &mut Assembler) -> Result<(), Stop> {
+        let request = Request {
+            system: self.setup.system.clone(),
+            tools: self.setup.tools.specs(),
+            items: self.history.as_slice().into(),
+            max_output: None,
+        };
+        let cancel = self.cancel.clone();
+        let starting = self.setup.provider.stream(request);
+        let mut stream = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return Err(Stop::Cancelled),
+            started = starting => started.map_err(|error| failed(&error))?,
+        };
+        loop {
+            let event = tokio::select! {
+                biased;
+                () = cancel.cancelled() => return Err(Stop::Cancelled),
+                event = stream.next() => match event {
+                    None => return Ok(()),
+                    Some(event) => event.map_err(|error| failed(&error))?,
+                },
+            };
+            assembler.push(&event);
+            match event {
+                StreamEvent::Text { text, .. } => self.journal.event(Event::TextDelta { text }),
+                StreamEvent::Reasoning { text, .. } => self.journal.event(Event::ReasoningDelta { text }),
+                StreamEvent::Retrying { attempt, delay, reason, discarded } => {
+                    if discarded {
+                        self.journal.event(Event::TurnDiscarded { turn: number, reason: reason.clone() });
+                    }
+                    let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+                    self.journal.event(Event::Retrying { attempt, delay_ms, reason });
+                }
+                StreamEvent::CallStarted { .. }
+                | StreamEvent::CallArguments { .. }
+                | StreamEvent::Raw { .. }
+                | StreamEvent::BlockStopped { .. }
+                | StreamEvent::Usage(_) => {}
+                StreamEvent::Finished(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// Keeps a whole turn and gives its calls.
+    async fn keep_answer(&mut self, turn: &Turn, said: &mut Option<String>) -> Result<Vec<Call>, Stop> {
+        if let Some(text) = text_of(&turn.blocks) {
+            *said = Some(text);
+        }
+        if !turn.blocks.is_empty() {
+            let model = self.setup.provider.name().into();
+            self.keep(Item::Assistant { model, blocks: turn.blocks.clone(), partial: false }).await?;
+        }
+        self.count(turn.usage);
+        Ok(turn.blocks.iter().filter_map(Call::of).collect())
+    }
+
+    /// Takes in what the request cost. The answer is part of it, so this comes after the answer was kept.
+    fn count(&mut self, usage: Usage) {
+        self.accounting.measure(&usage);
+        let context = self.context();
+        self.journal.event(Event::Usage { usage, context });
+    }
+
+    /// Records an entry, then counts it among what the next request holds.
+    pub(super) async fn keep(&mut self, item: Item) -> Result<(), Stop> {
+        let item = Arc::new(item);
+        self.journal.item(item.clone()).await.map_err(Stop::Failed)?;
+        self.accounting.add(&item);
+        self.history.push(item);
+        Ok(())
+    }
+
+    /// System prompt and schemas count once, with the first request of a session.
+    fn count_fixed_parts(&mut self) {
+        if self.history.is_empty() {
+            self.accounting.add_text(&self.setup.system);
+            for spec in self.setup.tools.specs().iter() {
+                self.accounting.add_text(&spec.description);
+                self.accounting.add_text(&spec.schema.to_string());
+            }
+        }
+    }
+}
+
+/// A call that the model made.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) arguments: String,
+}
+
+impl Call {
+    fn of(block: &Block) -> Option<Self> {
+        match block {
+            Block::Call { id, name, arguments, .. } => {
+                Some(Self { id: id.clone(), name: name.clone(), arguments: arguments.clone() })
+            }
+            Block::Text { .. } | Block::Reasoning { .. } => None,
+        }
+    }
+}
+
+fn failed(error: &ModelError) -> Stop {
+    Stop::Failed(error.to_string())
+}
+
+fn text_of(blocks: &[Block]) -> Option<String> {
+    let texts: Vec<&str> = blocks
+        .iter()
+        .filter_map(|block| match block {
+            Block::Text { text } if !text.trim().is_empty() => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    (!texts.is_empty()).then(|| texts.join("\n\n"))
+}

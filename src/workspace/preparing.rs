@@ -1,0 +1,175 @@
+//! From what was asked for to what a run works with: the model, the place, the prompt, the tools.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::{Ask, Target};
+use crate::agent::{Scope, Setup, system_prompt};
+use crate::command::{Command, Lines, TemplateContext, lazy, render};
+use crate::disk;
+use crate::edit::unified;
+use crate::editor::{Editor, Place};
+use crate::model::{ModelError, Provider, wire};
+use crate::permission::{Access, Roots};
+use crate::protocol::Mode;
+use crate::settings::Settings;
+use crate::text::Snapshot;
+use crate::tool::{Reads, Registry};
+
+/// Where the connected provider stands, once there is one.
+pub(super) type Slot = Mutex<Option<Arc<dyn Provider>>>;
+
+/// The provider, connected once. A failure is not kept: the key may be there next time.
+pub(super) fn connected(provider: &Slot, settings: &Settings) -> Result<Arc<dyn Provider>, ModelError> {
+    // A std mutex: connecting reads variables and files, but no network.
+    let mut slot = provider.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(provider) = slot.as_ref() {
+        return Ok(provider.clone());
+    }
+    let provider = wire::connect(settings)?;
+    *slot = Some(provider.clone());
+    Ok(provider)
+}
+
+/// What it takes to set a run up, once it leaves the queue.
+pub(super) struct Preparing {
+    pub(super) ask: Ask,
+    pub(super) mode: Mode,
+    pub(super) settings: Arc<Settings>,
+    pub(super) editor: Arc<dyn Editor>,
+    pub(super) roots: Arc<RwLock<Roots>>,
+    pub(super) reads: Arc<Reads>,
+    pub(super) provider: Arc<Slot>,
+}
+
+impl Preparing {
+    pub(super) async fn setup(self) -> Result<Setup, String> {
+        let (slot, settings) = (self.provider.clone(), self.settings.clone());
+        let provider = tokio::task::spawn_blocking(move || connected(&slot, &settings))
+            .await
+            .map_err(|error| format!("The model could not be set up: {error}"))?
+            .map_err(|error| error.to_string())?;
+        let roots = self.roots();
+        let target = match &self.ask.target {
+            None => None,
+            Some(target) => Some(self.target(target, &roots).await?),
+        };
+        let prompt = self.prompt(target.as_ref(), &roots).await?;
+        let tools = self.tools();
+        let scope = Scope {
+            folders: roots.folders().iter().map(|folder| folder_name(folder)).collect(),
+            tools: tools.specs().iter().map(|spec| spec.name.clone()).collect(),
+            may_edit: tools.specs().iter().any(|spec| tools.access(&spec.name) == Access::Write),
+        };
+        let model = self.settings.models.get(provider.name());
+        let max_output = model.and_then(|model| model.max_output);
+        Ok(Setup {
+            context_limit: provider.context().map(|all| all.saturating_sub(max_output.unwrap_or(0))),
+            system: system_prompt(&scope)?.into(),
+            provider,
+            tools,
+            prompt,
+            editor: self.editor,
+            roots,
+            reads: self.reads,
+            limits: self.settings.limits.clone(),
+            mode: self.mode,
+        })
+    }
+
+    /// The folders, and the buffers that are inside though no folder holds them: those without a file, and where there is
+    /// no folder at all every open one.
+    fn roots(&self) -> Roots {
+        let roots = self.roots.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let everything = roots.folders().is_empty();
+        let inside = |place: &Place| everything || place.path().is_none();
+        let buffers = self.editor.open().into_iter().map(|(place, _)| place).filter(inside).collect();
+        roots.with_buffers(buffers)
+    }
+
+    async fn target(&self, target: &Target, roots: &Roots) -> Result<(Place, Snapshot), String> {
+        let place = roots.resolve(&target.given, Access::Read).map_err(|denied| {
+            format!("{denied}. Open its folder in the editor, or ask about a file of the workspace.")
+        })?;
+        let snapshot = match &target.snapshot {
+            Some(snapshot) => snapshot.clone(),
+            None => self.editor.read(&place).await.map_err(|error| error.to_string())?,
+        };
+        Ok((place, snapshot))
+    }
+
+    /// What the model is asked. Rendered on a thread for it: a template may want the open buffers against the disk.
+    async fn prompt(&self, target: Option<&(Place, Snapshot)>, roots: &Roots) -> Result<String, String> {
+        let context = self.context(target, roots);
+        let command = self.ask.command.clone().unwrap_or_else(|| Arc::new(Command::plain()));
+        // What the program puts into a request counts as read.
+        if let Some((place, snapshot)) = target {
+            if command.shows_content() {
+                self.reads.note(place, snapshot);
+            } else if context.selection.is_some() {
+                self.reads.note_part(place, snapshot);
+            }
+        }
+        tokio::task::spawn_blocking(move || render(&command, context))
+            .await
+            .map_err(|error| format!("The prompt could not be rendered: {error}"))?
+            .map_err(|error| error.to_string())
+    }
+
+    /// What a template can say about where the command was asked for. What is costly is made when it is used.
+    fn context(&self, target: Option<&(Place, Snapshot)>, roots: &Roots) -> TemplateContext {
+        let open: Vec<(Place, Snapshot)> =
+            self.editor.open().into_iter().filter(|(place, _)| roots.admits(place)).collect();
+        let mut context = TemplateContext {
+            prompt: self.ask.prompt.clone(),
+            open_files: open.iter().map(|(place, _)| place.to_string()).collect(),
+            workspace: roots.folders().first().map(|folder| folder.display().to_string()),
+            unsaved_diff: Some(lazy(move || unsaved_diff(&open))),
+            ..TemplateContext::default()
+        };
+        let Some(((place, snapshot), asked)) = target.zip(self.ask.target.as_ref()) else { return context };
+        let content = snapshot.clone();
+        context.file = Some(place.to_string());
+        context.language = Some(snapshot.language().to_owned()).filter(|language| !language.is_empty());
+        context.content = Some(lazy(move || Some(content.lf())));
+        context.diagnostics.clone_from(&asked.diagnostics);
+        if let Some(range) = asked.range {
+            let selected = range.start != range.end;
+            // A selection that ends at the beginning of a line does not reach into it.
+            let last = if selected && range.end.character == 0 { range.end.line } else { range.end.line + 1 };
+            context.lines = Some(Lines { first: range.start.line + 1, last: last.max(range.start.line + 1) });
+            if selected {
+                context.selection = Some(snapshot.lf_slice(range, self.editor.encoding()).into());
+            }
+        }
+        context
+    }
+
+    fn tools(&self) -> Registry {
+        let all = Registry::all();
+        let named = match self.ask.command.as_ref().and_then(|command| command.tools.as_ref()) {
+            Some(names) => all.only(names),
+            None => all,
+        };
+        if self.mode == Mode::Plan { named.reading() } else { named }
+    }
+}
+
+/// What is in the buffers and not on disk; `None` when nothing is.
+fn unsaved_diff(open: &[(Place, Snapshot)]) -> Option<String> {
+    let mut all = String::new();
+    for (place, buffer) in open {
+        // A new file is wholly unsaved; one that cannot be read is not compared.
+        let saved = match disk::read(place) {
+            Ok(saved) => saved.lf(),
+            Err(crate::editor::ReadError::Missing(_)) => String::new(),
+            Err(_) => continue,
+        };
+        all.push_str(&unified(&place.to_string(), &saved, &buffer.lf()));
+    }
+    (!all.is_empty()).then_some(all)
+}
+
+fn folder_name(folder: &Path) -> String {
+    folder.file_name().map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
