@@ -1,0 +1,107 @@
+//! Bringing an answer to a person whose editor takes no events: a Markdown document, else a message.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tower_lsp::ls_types::MessageType;
+
+use super::client::Client;
+use super::uri;
+use crate::protocol::RunId;
+
+/// Answers that stay on disk.
+const KEPT: usize = 50;
+/// Characters of an answer that a message shows.
+const MESSAGE: usize = 400;
+
+/// The folder that answer documents are written to.
+pub(super) struct Answers {
+    folder: Option<PathBuf>,
+}
+
+impl Answers {
+    /// Below the state folder; without one, answers come as messages.
+    pub(super) fn new(state: Option<&Path>) -> Arc<Self> {
+        Arc::new(Self { folder: state.map(|state| state.join("answers")) })
+    }
+
+    /// Shows how a run ended. Goes on as a task of its own: the pump does not wait for the client.
+    pub(super) fn show(
+        self: &Arc<Self>,
+        client: &Client,
+        run: RunId,
+        title: &str,
+        edited: bool,
+        text: Option<String>,
+        error: Option<String>,
+    ) {
+        let (answers, client, title) = (self.clone(), client.clone(), title.to_owned());
+        // Ends with the time limits of its requests.
+        tokio::spawn(async move {
+            if let Some(error) = error {
+                return client.message(MessageType::ERROR, &format!("Cowrite: {error}")).await;
+            }
+            let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return };
+            if edited || !answers.opened(&client, run, &title, &text).await {
+                client.message(MessageType::INFO, &format!("Cowrite: {}", shortened(&text))).await;
+            }
+        });
+    }
+
+    /// Whether the answer stands before the person as a document.
+    async fn opened(self: &Arc<Self>, client: &Client, run: RunId, title: &str, text: &str) -> bool {
+        if !client.caps().show_document {
+            return false;
+        }
+        let (answers, document) = (self.clone(), format!("# {title}\n\n{}\n", text.trim_end()));
+        let written = tokio::task::spawn_blocking(move || answers.write(run, &document)).await;
+        match written {
+            Ok(Ok(path)) => match uri::from_path(&path) {
+                Some(uri) => client.show_document(uri).await.unwrap_or(false),
+                None => false,
+            },
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the answer document cannot be written");
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn write(&self, run: RunId, document: &str) -> std::io::Result<PathBuf> {
+        let folder = self.folder.as_ref().ok_or_else(|| std::io::Error::other("there is no state folder"))?;
+        crate::settings::make_private(folder)?;
+        prune(folder);
+        let mut file = tempfile::Builder::new().prefix(".answer").tempfile_in(folder)?;
+        file.write_all(document.as_bytes())?;
+        let path = folder.join(format!("{run}.md"));
+        file.persist(&path).map_err(|error| error.error)?;
+        Ok(path)
+    }
+}
+
+/// Takes the oldest answers away; ids sort by time. What cannot be removed now is tried again next time.
+fn prune(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let mut files: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|end| end == "md"))
+        .collect();
+    files.sort();
+    let excess = (files.len() + 1).saturating_sub(KEPT);
+    for file in files.into_iter().take(excess) {
+        if let Err(error) = std::fs::remove_file(&file) {
+            tracing::debug!(%error, file = %file.display(), "an old answer cannot be removed");
+        }
+    }
+}
+
+fn shortened(text: &str) -> String {
+    let text = text.trim();
+    match text.char_indices().nth(MESSAGE) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

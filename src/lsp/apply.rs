@@ -1,0 +1,352 @@
+//! Getting an edit into an open buffer, and knowing whether it is there.
+//!
+//! Sent, rebased, sent again: what counts is the buffer that the editor reports, never its reply. See
+//! `docs/architecture.md`, "An edit lands".
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ropey::Rope;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until, timeout};
+use tower_lsp::ls_types::{
+    DocumentChanges, OneOf, OptionalVersionedTextDocumentIdentifier, Position, Range, TextDocumentEdit, TextEdit, Uri,
+    WorkspaceEdit,
+};
+
+use super::client::{Client, Unanswered};
+use super::documents::{Documents, Report};
+use crate::edit::{Landing, Patch, deltas_between, landed, later};
+use crate::editor::{Applied, Outcome};
+use crate::protocol::{self, HunkView};
+use crate::text::{Delta, Encoding, Snapshot};
+
+/// How often an edit is sent before the person's typing wins.
+const TRIES: u32 = 3;
+/// How often a misplaced edit is mended while the person types, before it is left and told.
+const MENDS: u32 = 10;
+/// How long the buffer may take to show an edit after the editor said that it was applied.
+const AFTER_REPLY: Duration = Duration::from_secs(2);
+/// How long it may take when the editor says nothing.
+const WITHOUT_REPLY: Duration = Duration::from_secs(10);
+/// How long a change that made the editor refuse may take to be reported.
+const AFTER_REFUSAL: Duration = Duration::from_millis(500);
+/// How long an edit that was not confirmed is still looked for.
+const LATE: Duration = Duration::from_secs(60);
+
+/// Applies edits to open buffers, one request at a time for each.
+pub(super) struct Applier {
+    client: Client,
+    documents: Arc<Documents>,
+    /// One lock a document; held across awaits, by edits alone, and never for longer than an edit's time limits.
+    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// An edit on its way.
+struct Sent {
+    /// The buffer that it was made against.
+    base: Snapshot,
+    patch: Patch,
+    reports: Reports,
+}
+
+/// The changes reported since an edit was sent.
+struct Reports {
+    incoming: mpsc::UnboundedReceiver<Report>,
+    seen: Vec<(Delta, Rope)>,
+}
+
+/// What became of one request.
+enum Verdict {
+    Landed {
+        ranges: Vec<Option<std::ops::Range<usize>>>,
+        rebased: bool,
+    },
+    Misplaced,
+    /// Dropped by the editor, because the buffer had moved on.
+    Stale,
+    Refused(String),
+    Silent(String),
+    Closed,
+}
+
+impl Applier {
+    pub(super) fn new(client: Client, documents: Arc<Documents>) -> Self {
+        Self { client, documents, turns: Mutex::default() }
+    }
+
+    /// Applies `patch`, made against `base`, to the buffer as it is now.
+    pub(super) async fn apply(&self, uri: &Uri, base: &Snapshot, patch: &Patch, label: &str) -> Outcome {
+        if !self.client.caps().apply_edit {
+            return Outcome::Refused { reason: "the editor does not take edits from a language server".into() };
+        }
+        let turn = self.turn(uri.as_str());
+        // Bounded: whoever holds it ends within the time limits of an edit.
+        let _turn = turn.lock().await;
+        self.apply_in_turn(uri, base, patch, label).await
+    }
+
+    async fn apply_in_turn(&self, uri: &Uri, base: &Snapshot, patch: &Patch, label: &str) -> Outcome {
+        let (mut base, mut patch) = (base.clone(), patch.clone());
+        let mut rebased = false;
+        for _ in 0..TRIES {
+            let Some((now, incoming)) = self.documents.watch(uri.as_str()) else { return closed() };
+            let moved = if now.rope().is_instance(base.rope()) {
+                patch.clone()
+            } else {
+                let deltas = deltas_between(base.rope(), now.rope());
+                rebased |= !deltas.is_empty();
+                match patch.rebase(base.rope(), &deltas, now.rope()) {
+                    Ok(moved) => moved,
+                    Err(clash) => return Outcome::Conflict { reason: clash.to_string(), now },
+                }
+            };
+            if moved.is_empty() {
+                return Outcome::Applied(Applied { uri: uri.to_string(), hunks: Vec::new(), rebased, now });
+            }
+            let mut sent = Sent { base: now, patch: moved, reports: Reports { incoming, seen: Vec::new() } };
+            match self.send(uri, &mut sent, label).await {
+                Verdict::Landed { ranges, rebased: typed } => {
+                    return Outcome::Applied(self.applied(uri, &sent, &ranges, rebased || typed));
+                }
+                Verdict::Misplaced => return self.mend(uri, sent).await,
+                Verdict::Stale => (base, patch) = (sent.base, sent.patch),
+                Verdict::Refused(reason) => return Outcome::Refused { reason },
+                Verdict::Silent(reason) => {
+                    let late = self.watch_late(uri.clone(), sent, rebased);
+                    return Outcome::NotConfirmed { reason, late: Some(late) };
+                }
+                Verdict::Closed => return closed(),
+            }
+        }
+        match self.documents.snapshot(uri.as_str()) {
+            Some(now) => Outcome::Conflict {
+                reason: format!("the buffer kept changing while the edit was sent {TRIES} times"),
+                now,
+            },
+            None => closed(),
+        }
+    }
+
+    /// The editor put the edit where it was meant for an older text: takes it back and makes it where it belongs, in one
+    /// edit. What the person typed on the same lines makes it a conflict, and then it is only taken back.
+    async fn mend(&self, uri: &Uri, mut sent: Sent) -> Outcome {
+        tracing::warn!(uri = uri.as_str(), "the editor applied an edit to a newer text; mending it");
+        let encoding = self.client.caps().encoding;
+        for _ in 0..MENDS {
+            let Some((now, incoming)) = self.documents.watch(uri.as_str()) else { return closed() };
+            // Everything up to the text that the mending starts from.
+            while sent.newest().rope() != now.rope() {
+                let Ok(report) = sent.reports.incoming.try_recv() else { break };
+                sent.reports.seen.extend(report.changes);
+            }
+            let Landing::Wrong { mend, made } = landed(&sent.patch, sent.base.rope(), &sent.reports.seen, encoding)
+            else {
+                // The person has taken it back, or typed over it.
+                break;
+            };
+            let mended = mend.apply(now.rope());
+            let mut mending = Sent { base: now, patch: mend, reports: Reports { incoming, seen: Vec::new() } };
+            match self.send(uri, &mut mending, "Cowrite: put an edit where it belongs").await {
+                Verdict::Landed { .. } => {
+                    let newest = mending.newest();
+                    return match made {
+                        Some(made) => {
+                            let ranges = later(&made, &mended, newest.rope());
+                            sent.reports = mending.reports;
+                            Outcome::Applied(self.applied(uri, &sent, &ranges, true))
+                        }
+                        None => Outcome::Conflict {
+                            reason: "the place of the edit was changed meanwhile, so it was taken back".into(),
+                            now: self.documents.snapshot(uri.as_str()).unwrap_or(newest),
+                        },
+                    };
+                }
+                Verdict::Closed => return closed(),
+                Verdict::Misplaced | Verdict::Stale | Verdict::Refused(_) | Verdict::Silent(_) => {}
+            }
+        }
+        Outcome::Refused {
+            reason: "the editor applied the edit to a text that had changed, and it could not be put right while the person was typing; read the file before you go on".into(),
+        }
+    }
+
+    /// One request, and the wait for the buffer that shows it.
+    async fn send(&self, uri: &Uri, sent: &mut Sent, label: &str) -> Verdict {
+        let edit = self.workspace_edit(uri, &sent.base, &sent.patch);
+        let in_order = self.client.caps().reports_in_order;
+        let encoding = self.client.caps().encoding;
+        let client = self.client.clone();
+        let label = label.to_owned();
+        // A task of its own: an edit that shows before its reply leaves the reply to it.
+        let mut request = tokio::spawn(async move { timeout(WITHOUT_REPLY, client.apply_edit(label, edit)).await });
+        let mut deadline = Instant::now() + WITHOUT_REPLY;
+        let mut replied = false;
+        loop {
+            tokio::select! {
+                biased;
+                report = sent.reports.incoming.recv() => {
+                    let Some(report) = report else { return Verdict::Closed };
+                    tracing::trace!(uri = uri.as_str(), version = report.version, "a change came while an edit is under way");
+                    sent.reports.seen.extend(report.changes);
+                    if let Some(verdict) = sent.look(encoding) {
+                        return verdict;
+                    }
+                    if replied && in_order {
+                        return Verdict::Stale;
+                    }
+                }
+                reply = &mut request, if !replied => {
+                    replied = true;
+                    match reply.unwrap_or(Ok(Err(Unanswered::Error("the request was lost".into())))) {
+                        Ok(Ok(reply)) if reply.applied => deadline = Instant::now() + AFTER_REPLY,
+                        Ok(Ok(reply)) => return self.refused(sent, reply.failure_reason, encoding).await,
+                        Ok(Err(error)) => return Verdict::Refused(error.to_string()),
+                        Err(_) => deadline = Instant::now(),
+                    }
+                }
+                () = sleep_until(deadline) => {
+                    // An editor that says yes and reports other changes, but never this one, has dropped it.
+                    return if replied && !sent.reports.seen.is_empty() {
+                        Verdict::Stale
+                    } else if replied {
+                        Verdict::Silent(format!("the editor said yes, but its buffer did not show the edit within {} s", AFTER_REPLY.as_secs()))
+                    } else {
+                        Verdict::Silent(format!("the editor did not answer within {} s", WITHOUT_REPLY.as_secs()))
+                    };
+                }
+            }
+        }
+    }
+
+    /// The editor said no. Mostly the buffer has moved on and the change is still on its way.
+    async fn refused(&self, sent: &mut Sent, reason: Option<String>, encoding: Encoding) -> Verdict {
+        if sent.reports.seen.is_empty()
+            && let Ok(report) = timeout(AFTER_REFUSAL, sent.reports.incoming.recv()).await
+        {
+            let Some(report) = report else { return Verdict::Closed };
+            sent.reports.seen.extend(report.changes);
+        }
+        if let Some(verdict) = sent.look(encoding) {
+            return verdict;
+        }
+        if sent.reports.seen.is_empty() {
+            let reason = reason.filter(|reason| !reason.is_empty());
+            return Verdict::Refused(reason.unwrap_or_else(|| "the editor did not apply it and gave no reason".into()));
+        }
+        Verdict::Stale
+    }
+
+    /// Goes on looking for an edit that was not confirmed in time.
+    fn watch_late(&self, uri: Uri, mut sent: Sent, rebased: bool) -> oneshot::Receiver<Applied> {
+        let (tx, rx) = oneshot::channel();
+        let (documents, client) = (self.documents.clone(), self.client.clone());
+        let applier = Self::new(client, documents);
+        tokio::spawn(async move {
+            let deadline = Instant::now() + LATE;
+            while let Ok(Some(report)) = tokio::time::timeout_at(deadline, sent.reports.incoming.recv()).await {
+                sent.reports.seen.extend(report.changes);
+                let encoding = applier.client.caps().encoding;
+                match sent.look(encoding) {
+                    Some(Verdict::Landed { ranges, rebased: typed }) => {
+                        // The run may be gone: then the session is told by other means, or nobody is left to tell.
+                        let _ = tx.send(applier.applied(&uri, &sent, &ranges, rebased || typed));
+                        return;
+                    }
+                    Some(Verdict::Misplaced) => {
+                        if let Outcome::Applied(applied) = applier.mend(&uri, sent).await {
+                            let _ = tx.send(applied);
+                        }
+                        return;
+                    }
+                    _ => {}
+                }
+            }
+        });
+        rx
+    }
+
+    fn applied(&self, uri: &Uri, sent: &Sent, ranges: &[Option<std::ops::Range<usize>>], rebased: bool) -> Applied {
+        let now = self.documents.snapshot(uri.as_str()).unwrap_or_else(|| sent.newest());
+        let encoding = self.client.caps().encoding;
+        let newest = sent.newest();
+        let hunks = sent
+            .patch
+            .hunks()
+            .iter()
+            .zip(ranges)
+            .map(|(hunk, range)| HunkView {
+                id: String::new(),
+                range: range.as_ref().map_or_else(protocol::Range::default, |range| protocol::Range {
+                    start: encoding.position(newest.rope(), range.start),
+                    end: encoding.position(newest.rope(), range.end),
+                }),
+                old_text: sent.base.rope().byte_slice(hunk.range.clone()).to_string(),
+                new_text: hunk.new.clone(),
+            })
+            .collect();
+        Applied { uri: uri.to_string(), hunks, rebased, now }
+    }
+
+    fn workspace_edit(&self, uri: &Uri, base: &Snapshot, patch: &Patch) -> WorkspaceEdit {
+        let caps = self.client.caps();
+        let edits = text_edits(base, patch, caps.encoding);
+        if caps.document_changes {
+            let text_document =
+                OptionalVersionedTextDocumentIdentifier { uri: uri.clone(), version: Some(base.version()) };
+            let edits = edits.into_iter().map(OneOf::Left).collect();
+            WorkspaceEdit {
+                document_changes: Some(DocumentChanges::Edits(vec![TextDocumentEdit { text_document, edits }])),
+                ..WorkspaceEdit::default()
+            }
+        } else {
+            WorkspaceEdit { changes: Some(HashMap::from([(uri.clone(), edits)])), ..WorkspaceEdit::default() }
+        }
+    }
+
+    fn turn(&self, uri: &str) -> Arc<tokio::sync::Mutex<()>> {
+        // A std mutex: held for a map operation, never across an await.
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        turns.entry(uri.to_owned()).or_default().clone()
+    }
+}
+
+impl Sent {
+    /// The buffer as last reported.
+    fn newest(&self) -> Snapshot {
+        match self.reports.seen.last() {
+            Some((_, after)) => self.base.with_rope(after.clone()),
+            None => self.base.clone(),
+        }
+    }
+
+    fn look(&self, encoding: Encoding) -> Option<Verdict> {
+        match landed(&self.patch, self.base.rope(), &self.reports.seen, encoding) {
+            Landing::Absent => None,
+            Landing::Right { ranges, rebased } => Some(Verdict::Landed { ranges, rebased }),
+            Landing::Wrong { .. } => Some(Verdict::Misplaced),
+        }
+    }
+}
+
+/// The edits of a patch, as LSP wants them: in order, against the text before.
+pub(super) fn text_edits(base: &Snapshot, patch: &Patch, encoding: Encoding) -> Vec<TextEdit> {
+    let place = |offset| {
+        let protocol::Position { line, character } = encoding.position(base.rope(), offset);
+        Position { line, character }
+    };
+    patch
+        .hunks()
+        .iter()
+        .map(|hunk| TextEdit {
+            range: Range { start: place(hunk.range.start), end: place(hunk.range.end) },
+            new_text: hunk.new.clone(),
+        })
+        .collect()
+}
+
+fn closed() -> Outcome {
+    Outcome::Refused { reason: "the document was closed in the editor meanwhile; read it again".into() }
+}

@@ -1,0 +1,113 @@
+//! What the client can do, and what the server offers.
+
+use serde_json::Value;
+use tower_lsp::ls_types::{
+    ClientCapabilities, CodeActionKind, CodeActionOptions, CodeActionProviderCapability, CodeLensOptions,
+    ExecuteCommandOptions, InitializeParams, OneOf, PositionEncodingKind, SaveOptions, ServerCapabilities,
+    TextDocumentSyncCapability, TextDocumentSyncKind, TextDocumentSyncOptions, TextDocumentSyncSaveOptions,
+    WorkspaceFoldersServerCapabilities, WorkspaceServerCapabilities,
+};
+
+use crate::text::Encoding;
+
+/// What the client can do, as far as the server cares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Caps {
+    /// In what characters are counted from now on.
+    pub(super) encoding: Encoding,
+    /// Whether edits may be sent at all.
+    pub(super) apply_edit: bool,
+    /// Whether an edit may name the version that it was made against.
+    pub(super) document_changes: bool,
+    /// Whether an edit may create files.
+    pub(super) create_files: bool,
+    /// Whether every change that the client made before it answered a request is reported before any later one, so that
+    /// the first report after a reply tells whether the edit was applied.
+    pub(super) reports_in_order: bool,
+    /// Whether progress can be shown.
+    pub(super) progress: bool,
+    /// Whether documents can be opened.
+    pub(super) show_document: bool,
+    /// Whether `cowrite/event` is wanted.
+    pub(super) events: bool,
+    /// Whether `cowrite/save` is answered.
+    pub(super) save: bool,
+}
+
+impl Caps {
+    /// Reads them from what the client sent.
+    pub(super) fn of(params: &InitializeParams) -> Self {
+        let client = &params.capabilities;
+        let name = params.client_info.as_ref().map_or("", |info| info.name.as_str());
+        let workspace = client.workspace.as_ref();
+        let edit = workspace.and_then(|workspace| workspace.workspace_edit.as_ref());
+        let window = client.window.as_ref();
+        let ours = client.experimental.as_ref().and_then(|experimental| experimental.get("cowrite"));
+        let our = |key: &str| ours.and_then(|ours| ours.get(key)).and_then(Value::as_bool).unwrap_or(false);
+        // Neovim does not say that it takes versioned edits, but it does.
+        let neovim = name.eq_ignore_ascii_case("neovim");
+        Self {
+            encoding: encoding(client),
+            apply_edit: workspace.and_then(|workspace| workspace.apply_edit).unwrap_or(false),
+            document_changes: neovim || edit.and_then(|edit| edit.document_changes).unwrap_or(false),
+            create_files: edit
+                .and_then(|edit| edit.resource_operations.as_ref())
+                .is_some_and(|operations| operations.contains(&tower_lsp::ls_types::ResourceOperationKind::Create)),
+            // Both apply an edit and record its change before they answer; VS Code answers before it reports.
+            reports_in_order: neovim || name.eq_ignore_ascii_case("helix"),
+            progress: window.and_then(|window| window.work_done_progress).unwrap_or(false),
+            show_document: window.and_then(|window| window.show_document.as_ref()).is_some_and(|show| show.support),
+            events: our("events"),
+            save: our("save"),
+        }
+    }
+}
+
+/// utf-8, then utf-32, then utf-16, from what the client offers; utf-16 when it offers nothing.
+fn encoding(client: &ClientCapabilities) -> Encoding {
+    let offered = client.general.as_ref().and_then(|general| general.position_encodings.as_ref());
+    let has = |kind: &PositionEncodingKind| offered.is_some_and(|offered| offered.contains(kind));
+    if has(&PositionEncodingKind::UTF8) {
+        Encoding::Utf8
+    } else if has(&PositionEncodingKind::UTF32) {
+        Encoding::Utf32
+    } else {
+        Encoding::Utf16
+    }
+}
+
+/// What the server offers, with its commands by name.
+pub(super) fn offered(encoding: Encoding, commands: Vec<String>) -> ServerCapabilities {
+    ServerCapabilities {
+        position_encoding: Some(match encoding {
+            Encoding::Utf8 => PositionEncodingKind::UTF8,
+            Encoding::Utf16 => PositionEncodingKind::UTF16,
+            Encoding::Utf32 => PositionEncodingKind::UTF32,
+        }),
+        text_document_sync: Some(TextDocumentSyncCapability::Options(TextDocumentSyncOptions {
+            open_close: Some(true),
+            change: Some(TextDocumentSyncKind::INCREMENTAL),
+            save: Some(TextDocumentSyncSaveOptions::SaveOptions(SaveOptions { include_text: Some(false) })),
+            ..TextDocumentSyncOptions::default()
+        })),
+        execute_command_provider: Some(ExecuteCommandOptions { commands, ..ExecuteCommandOptions::default() }),
+        code_action_provider: Some(CodeActionProviderCapability::Options(CodeActionOptions {
+            code_action_kinds: Some(vec![
+                CodeActionKind::QUICKFIX,
+                CodeActionKind::REFACTOR_REWRITE,
+                CodeActionKind::SOURCE,
+            ]),
+            resolve_provider: Some(false),
+            ..CodeActionOptions::default()
+        })),
+        code_lens_provider: Some(CodeLensOptions { resolve_provider: Some(false) }),
+        workspace: Some(WorkspaceServerCapabilities {
+            workspace_folders: Some(WorkspaceFoldersServerCapabilities {
+                supported: Some(true),
+                change_notifications: Some(OneOf::Left(true)),
+            }),
+            ..WorkspaceServerCapabilities::default()
+        }),
+        ..ServerCapabilities::default()
+    }
+}

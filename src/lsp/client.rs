@@ -1,0 +1,126 @@
+//! The way to the client. Every request has a time limit.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+use tower_lsp::jsonrpc;
+use tower_lsp::ls_types::notification::Notification;
+use tower_lsp::ls_types::request::{ApplyWorkspaceEdit, Request, ShowDocument, WorkDoneProgressCreate};
+use tower_lsp::ls_types::{
+    ApplyWorkspaceEditParams, ApplyWorkspaceEditResponse, MessageType, ProgressToken, ShowDocumentParams, Uri,
+    WorkDoneProgressCreateParams, WorkspaceEdit,
+};
+
+use super::capabilities::Caps;
+use crate::protocol::Envelope;
+
+/// How long a client may take to make a progress token.
+const PROGRESS: Duration = Duration::from_secs(2);
+/// How long it may take to open or save a document.
+const DOCUMENT: Duration = Duration::from_secs(10);
+
+/// The client and what it can do. Cloning shares it.
+#[derive(Clone)]
+pub(super) struct Client {
+    inner: tower_lsp::Client,
+    caps: Arc<OnceLock<Caps>>,
+}
+
+/// Why a request has no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unanswered {
+    #[error("the editor did not answer within {} s", .0.as_secs())]
+    TimedOut(Duration),
+    #[error("the editor answered with an error: {0}")]
+    Error(String),
+}
+
+/// `cowrite/event`.
+pub(super) enum CowriteEvent {}
+
+impl Notification for CowriteEvent {
+    type Params = Envelope;
+    const METHOD: &'static str = "cowrite/event";
+}
+
+/// `cowrite/save`.
+enum CowriteSave {}
+
+#[derive(Serialize, Deserialize)]
+struct SaveParams {
+    uris: Vec<Uri>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SaveResult {
+    saved: Vec<Uri>,
+}
+
+impl Request for CowriteSave {
+    type Params = SaveParams;
+    type Result = SaveResult;
+    const METHOD: &'static str = "cowrite/save";
+}
+
+impl Client {
+    pub(super) fn new(inner: tower_lsp::Client) -> Self {
+        Self { inner, caps: Arc::default() }
+    }
+
+    /// Says what the client can do; once, at `initialize`.
+    pub(super) fn set_caps(&self, caps: Caps) {
+        // A second `initialize` never gets here: the service refuses it.
+        let _ = self.caps.set(caps);
+    }
+
+    pub(super) fn caps(&self) -> &Caps {
+        static NONE: OnceLock<Caps> = OnceLock::new();
+        self.caps.get().unwrap_or_else(|| NONE.get_or_init(Caps::default))
+    }
+
+    /// Asks for an edit. The caller waits as long as its own rules say.
+    pub(super) async fn apply_edit(
+        &self,
+        label: String,
+        edit: WorkspaceEdit,
+    ) -> Result<ApplyWorkspaceEditResponse, Unanswered> {
+        let params = ApplyWorkspaceEditParams { label: Some(label), edit };
+        self.inner.send_request::<ApplyWorkspaceEdit>(params).await.map_err(|error| Unanswered::Error(said(&error)))
+    }
+
+    pub(super) async fn create_progress(&self, token: ProgressToken) -> Result<(), Unanswered> {
+        self.ask::<WorkDoneProgressCreate>(WorkDoneProgressCreateParams { token }, PROGRESS).await
+    }
+
+    pub(super) async fn show_document(&self, uri: Uri) -> Result<bool, Unanswered> {
+        let params = ShowDocumentParams { uri, external: None, take_focus: Some(true), selection: None };
+        self.ask::<ShowDocument>(params, DOCUMENT).await.map(|result| result.success)
+    }
+
+    /// Whether the client says that it has saved the document.
+    pub(super) async fn save(&self, uri: Uri) -> Result<bool, Unanswered> {
+        let result = self.ask::<CowriteSave>(SaveParams { uris: vec![uri.clone()] }, DOCUMENT).await?;
+        Ok(result.saved.contains(&uri))
+    }
+
+    pub(super) async fn message(&self, kind: MessageType, text: &str) {
+        self.inner.show_message(kind, text).await;
+    }
+
+    pub(super) async fn notify<N: Notification>(&self, params: N::Params) {
+        self.inner.send_notification::<N>(params).await;
+    }
+
+    async fn ask<R: Request>(&self, params: R::Params, limit: Duration) -> Result<R::Result, Unanswered> {
+        match timeout(limit, self.inner.send_request::<R>(params)).await {
+            Ok(result) => result.map_err(|error| Unanswered::Error(said(&error))),
+            Err(_) => Err(Unanswered::TimedOut(limit)),
+        }
+    }
+}
+
+fn said(error: &jsonrpc::Error) -> String {
+    format!("{} ({})", error.message, error.code.code())
+}

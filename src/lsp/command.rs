@@ -1,0 +1,272 @@
+//! Commands, made an enum at the door.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tower_lsp::jsonrpc::{Error, ErrorCode};
+use tower_lsp::ls_types::{Diagnostic, ExecuteCommandParams, Uri};
+
+use crate::command::{Catalog, Command, Given};
+use crate::protocol::{Mode, Range, RunId, SessionId};
+
+/// What a client may ask for beside the commands of the catalog.
+const FIXED: [&str; 4] = ["run", "cancel", "status", "events"];
+
+/// What a client asks for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// A run.
+    Run {
+        /// Which command of the catalog; none for a bare prompt.
+        command: Option<Arc<Command>>,
+        /// The rest.
+        args: RunArgs,
+    },
+    /// The end of a run, or of all.
+    Cancel {
+        /// Which; none for all. `Err` holds a word that can be no run's id.
+        run: Option<Result<RunId, String>>,
+    },
+    /// How things stand.
+    Status {
+        /// Where.
+        session: Option<Result<SessionId, String>>,
+    },
+    /// What happened.
+    Events {
+        /// In which run, or in which session outside of runs.
+        of: Series,
+        /// The sequence number to continue after.
+        after: u64,
+    },
+}
+
+/// Whose events are asked for.
+#[derive(Debug)]
+pub(super) enum Series {
+    Run(Result<RunId, String>),
+    Session(Result<SessionId, String>),
+}
+
+/// The argument of every command that starts a run.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct RunArgs {
+    pub(super) prompt: Option<String>,
+    pub(super) command: Option<String>,
+    pub(super) uri: Option<Uri>,
+    pub(super) range: Option<Range>,
+    pub(super) session_id: Option<String>,
+    pub(super) mode: Option<Mode>,
+    /// The diagnostics that it is about; code actions fill them in.
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct CancelArgs {
+    run_id: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct StatusArgs {
+    session_id: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct EventsArgs {
+    run_id: Option<String>,
+    session_id: Option<String>,
+    after: Option<u64>,
+}
+
+/// The names that `initialize` lists.
+pub(super) fn names(catalog: &Catalog) -> Vec<String> {
+    let fixed = FIXED.iter().map(|name| (*name).to_owned());
+    let mut names: Vec<String> = fixed.chain(catalog.iter().map(|command| command.name.clone())).collect();
+    names.sort();
+    names.dedup();
+    names.into_iter().map(|name| format!("cowrite.{name}")).collect()
+}
+
+/// Reads a command and its argument.
+///
+/// # Errors
+/// -32602, naming the field and what was expected.
+pub(super) fn parse(params: ExecuteCommandParams, catalog: &Catalog) -> Result<Asked, Error> {
+    let ExecuteCommandParams { command: full, mut arguments, .. } = params;
+    if arguments.len() > 1 {
+        return Err(wrong(format!("{full}: expected one argument, a JSON object; got {}", arguments.len())));
+    }
+    let argument =
+        arguments.pop().filter(|argument| !argument.is_null()).unwrap_or_else(|| Value::Object(Default::default()));
+    let Some(name) = full.strip_prefix("cowrite.") else {
+        return Err(wrong(format!(
+            "command: {full:?} is not a command of this server; expected one of {}",
+            names(catalog).join(", ")
+        )));
+    };
+    match name {
+        "run" => run(&full, None, argument, catalog),
+        "cancel" => {
+            let args: CancelArgs = args(&full, argument)?;
+            Ok(Asked::Cancel { run: args.run_id.map(id) })
+        }
+        "status" => {
+            let args: StatusArgs = args(&full, argument)?;
+            Ok(Asked::Status { session: args.session_id.map(id) })
+        }
+        "events" => {
+            let EventsArgs { run_id, session_id, after } = args(&full, argument)?;
+            let of = match (run_id, session_id) {
+                (Some(run), None) => Series::Run(id(run)),
+                (None, Some(session)) => Series::Session(id(session)),
+                _ => return Err(wrong(format!("{full}: expected either runId or sessionId"))),
+            };
+            Ok(Asked::Events { of, after: after.unwrap_or(0) })
+        }
+        name => match catalog.get(name) {
+            Some(command) => run(&full, Some(command.clone()), argument, catalog),
+            None => Err(wrong(format!(
+                "command: {full:?} is not a command of this server; expected one of {}",
+                names(catalog).join(", ")
+            ))),
+        },
+    }
+}
+
+fn run(full: &str, named: Option<Arc<Command>>, argument: Value, catalog: &Catalog) -> Result<Asked, Error> {
+    let args: RunArgs = args(full, argument)?;
+    let command = match (named, &args.command) {
+        (Some(_), Some(_)) => {
+            return Err(wrong(format!(
+                "command: {full} is a command already; expected no other (cowrite.run takes one)"
+            )));
+        }
+        (Some(named), None) => Some(named),
+        (None, None) => None,
+        (None, Some(name)) => {
+            let known = || catalog.iter().map(|command| command.name.as_str()).collect::<Vec<_>>().join(", ");
+            let found = catalog.get(name).cloned();
+            Some(found.ok_or_else(|| wrong(format!("command: {name:?} is not known; expected one of {}", known())))?)
+        }
+    };
+    if args.prompt.as_ref().is_some_and(|prompt| prompt.trim().is_empty()) {
+        return Err(wrong("prompt: expected a text that is not empty".into()));
+    }
+    if args.range.is_some() && args.uri.is_none() {
+        return Err(wrong("range: expected a uri beside it, the document that it is in".into()));
+    }
+    let given = Given {
+        prompt: args.prompt.is_some(),
+        file: args.uri.is_some(),
+        selection: args.range.is_some_and(|range| range.start != range.end),
+        diagnostics: !args.diagnostics.is_empty(),
+    };
+    let missing = command.as_ref().map_or_else(|| Command::plain().missing(&given), |command| command.missing(&given));
+    if let Some(missing) = missing {
+        return Err(wrong(format!("{}: {missing}", missing.field)));
+    }
+    Ok(Asked::Run { command, args })
+}
+
+fn args<T: DeserializeOwned>(full: &str, argument: Value) -> Result<T, Error> {
+    if !argument.is_object() {
+        return Err(wrong(format!("{full}: expected a JSON object as its argument")));
+    }
+    serde_path_to_error::deserialize(argument).map_err(|error| {
+        let field = error.path().to_string();
+        let field = if field == "." { full } else { &field };
+        wrong(format!("{field}: {}", error.inner()))
+    })
+}
+
+/// A word that can be no id is one that nobody knows.
+fn id<T: std::str::FromStr>(text: String) -> Result<T, String> {
+    text.parse().map_err(|_| text)
+}
+
+/// -32602.
+fn wrong(message: String) -> Error {
+    Error { code: ErrorCode::InvalidParams, message: message.into(), data: None }
+}
+
+/// -32803: well-formed, but it cannot be.
+pub(super) fn impossible(message: impl Into<String>) -> Error {
+    Error { code: ErrorCode::ServerError(-32803), message: message.into().into(), data: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+    use serde_json::json;
+
+    fn check(command: &str, argument: Value, expected: &str) {
+        let arguments = if argument.is_null() { Vec::new() } else { vec![argument] };
+        let params = ExecuteCommandParams { command: command.into(), arguments, ..ExecuteCommandParams::default() };
+        let got = match parse(params, &Catalog::new(&Settings::default())) {
+            Ok(asked) => format!("{asked:?}").split([' ', '{']).next().unwrap_or_default().to_owned(),
+            Err(error) => format!("{} {}", error.code.code(), error.message),
+        };
+        assert!(got.starts_with(expected), "{command} gave {got:?}, expected {expected:?}");
+    }
+
+    #[test]
+    fn what_is_well_formed_gets_through() {
+        check("cowrite.ask", json!({"prompt": "why?"}), "Run");
+        check("cowrite.run", json!({"command": "explain", "uri": "file:///a.rs"}), "Run");
+        check(
+            "cowrite.explain",
+            json!({"uri": "file:///a.rs", "range": {"start": {"line": 0, "character": 0}, "end": {"line": 1, "character": 0}}}),
+            "Run",
+        );
+        check("cowrite.cancel", Value::Null, "Cancel");
+        check("cowrite.cancel", json!({"runId": "no id at all"}), "Cancel");
+        check("cowrite.status", json!({}), "Status");
+        check("cowrite.events", json!({"runId": "x", "after": 3}), "Events");
+    }
+
+    #[test]
+    fn what_is_not_is_refused_by_field_and_with_what_was_expected() {
+        check("cowrite.nothing", json!({}), "-32602 command: \"cowrite.nothing\" is not a command");
+        check("other.ask", json!({}), "-32602 command: \"other.ask\" is not a command");
+        check("cowrite.ask", json!({}), "-32602 prompt: `prompt` is missing: expected");
+        check("cowrite.ask", json!({"prompt": " \n"}), "-32602 prompt: expected a text that is not empty");
+        check("cowrite.ask", json!({"prompt": 3}), "-32602 prompt: invalid type: integer `3`, expected a string");
+        check(
+            "cowrite.ask",
+            json!({"prompt": "p", "mode": "yolo"}),
+            "-32602 mode: unknown variant `yolo`, expected one of `plan`, `ask`, `edit`, `auto`",
+        );
+        check(
+            "cowrite.ask",
+            json!({"prompt": "p", "promt": 1}),
+            "-32602 promt: unknown field `promt`, expected one of",
+        );
+        check("cowrite.ask", json!("p"), "-32602 cowrite.ask: expected a JSON object");
+        check("cowrite.edit", json!({"prompt": "p"}), "-32602 uri: ");
+        check(
+            "cowrite.ask",
+            json!({"prompt": "p", "range": {"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 0}}}),
+            "-32602 range: expected a uri",
+        );
+        check(
+            "cowrite.ask",
+            json!({"prompt": "p", "uri": "file:///a", "range": {"start": {"line": -1, "character": 0}, "end": {"line": 0, "character": 0}}}),
+            "-32602 range.start.line: ",
+        );
+        check(
+            "cowrite.run",
+            json!({"command": "nope", "prompt": "p"}),
+            "-32602 command: \"nope\" is not known; expected one of",
+        );
+        check("cowrite.run", json!({}), "-32602 prompt: ");
+        check("cowrite.explain", json!({"command": "fix", "uri": "file:///a"}), "-32602 command: ");
+        check("cowrite.events", json!({}), "-32602 cowrite.events: expected either runId or sessionId");
+    }
+}

@@ -1,0 +1,13 @@
+//! The integration tests: a real server in memory or as a process, and clients that behave as the real editors do.
+
+mod architecture;
+mod buffer;
+mod cancels;
+mod client;
+mod commands;
+mod edits;
+mod lifecycle;
+mod personalities;
+mod progress;
+mod script;
+mod typing;
