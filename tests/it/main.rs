@@ -8,6 +8,7 @@ mod commands;
 mod edits;
 mod lifecycle;
 mod personalities;
+mod process;
 mod progress;
 mod script;
 mod typing;
