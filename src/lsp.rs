@@ -16,6 +16,7 @@ mod port;
 mod progress;
 mod pump;
 mod server;
+mod state;
 mod transport;
 mod uri;
 

@@ -1,6 +1,6 @@
 //! Sessions: one actor each, which owns the history, the log and the one live run. LSP is unknown here.
 //!
-//! A [`Session`] is the handle: starting, cancelling and looking never wait, for they touch only [`runs::Runs`] under a
+//! A [`Session`] is the handle: starting, cancelling and looking never wait, for they touch only `runs::Runs` under a
 //! mutex. Everything that takes time happens in the actor's task.
 
 mod actor;

@@ -1,7 +1,7 @@
 //! Settings: layers, schema, and messages for a wrong file.
 //!
-//! A layer is read into one tree whatever its spelling ([`node`]), and taken into the settings entry by entry
-//! ([`read`], [`apply`]): what is wrong is a [`Fault`] and left out, the rest counts. To add a setting, add its field
+//! A layer is read into one tree whatever its spelling (`node`), and taken into the settings entry by entry
+//! (`read`, `apply`): what is wrong is a [`Fault`] and left out, the rest counts. To add a setting, add its field
 //! to `settings/schema.rs` and to the list of its table in `settings/apply.rs`; a test fails when only one was done.
 //!
 //! Settings hold no keys, only the names of the variables that do.

@@ -5,17 +5,17 @@ use tower_lsp::jsonrpc::Result;
 use tower_lsp::ls_types::{Diagnostic, DiagnosticSeverity, ExecuteCommandParams, NumberOrString};
 
 use super::command::{Asked, RunArgs, Series, impossible, parse};
-use super::server::Server;
+use super::state::State;
 use super::uri;
 use crate::command::{Problem, Severity};
 use crate::session::Session;
 use crate::workspace::{Ask, Target, Workspace};
 
 /// The answer to `workspace/executeCommand`.
-pub(super) fn execute(server: &Server, params: ExecuteCommandParams) -> Result<Value> {
-    let workspace = server.workspace()?;
+pub(super) fn execute(state: &State, params: ExecuteCommandParams) -> Result<Value> {
+    let workspace = state.workspace()?;
     match parse(params, workspace.catalog())? {
-        Asked::Run { command, args } => start(server, workspace, command, args),
+        Asked::Run { command, args } => start(state, workspace, command, args),
         Asked::Cancel { run } => cancel(workspace, run),
         Asked::Status { session } => status(workspace, session),
         Asked::Events { of, after } => events(workspace, of, after),
@@ -23,17 +23,17 @@ pub(super) fn execute(server: &Server, params: ExecuteCommandParams) -> Result<V
 }
 
 fn start(
-    server: &Server,
+    state: &State,
     workspace: &Workspace,
     command: Option<std::sync::Arc<crate::command::Command>>,
     args: RunArgs,
 ) -> Result<Value> {
     let target = args.uri.map(|uri| {
-        server.documents.touch(uri.as_str());
+        state.documents.touch(uri.as_str());
         Target {
             given: uri::to_path(&uri).map_or_else(|| uri.to_string(), |path| path.display().to_string()),
             // What the buffer holds now, while the client still waits for the answer.
-            snapshot: server.documents.snapshot(uri.as_str()),
+            snapshot: state.documents.snapshot(uri.as_str()),
             range: args.range,
             diagnostics: args.diagnostics.into_iter().map(problem).collect(),
         }

@@ -1,55 +1,22 @@
 //! From the first byte to the exit status.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use rustix::process::{Pid, test_kill_process};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tower_lsp::LspService;
-use tower_lsp::ls_types::{
-    InitializeParams, InitializeResult, MessageType, ServerInfo, WorkspaceFolder, WorkspaceFoldersChangeEvent,
-};
 
-use super::answer::Answers;
-use super::capabilities::{Caps, offered};
-use super::client::Client;
-use super::command::names;
-use super::documents::Documents;
-use super::port::EditorPort;
-use super::pump::Pump;
 use super::server::Server;
+use super::state::State;
 use super::transport::{self, End};
-use super::uri;
-use crate::log;
-use crate::permission::Roots;
-use crate::settings::{self, Places};
-use crate::store::MemoryStore;
-use crate::workspace::{Life, Workspace};
+use crate::settings::Places;
+use crate::workspace::Life;
 
 /// How long runs may take to end at the end.
 const ENDING: Duration = Duration::from_millis(1500);
 /// How long what is still to be written may take.
 const WRITING: Duration = Duration::from_millis(300);
-/// How often the parent is looked for.
-const PARENT: Duration = Duration::from_secs(2);
-
-/// What exists before `initialize`, and what it brings.
-pub(super) struct State {
-    pub(super) client: Client,
-    pub(super) documents: Arc<Documents>,
-    pub(super) roots: Arc<RwLock<Roots>>,
-    pub(super) port: Arc<EditorPort>,
-    pub(super) workspace: OnceLock<Workspace>,
-    pump: Arc<Pump>,
-    places: Places,
-    life: Life,
-    /// Set when the conversation must end without `exit`: the parent is gone.
-    over: CancellationToken,
-    faults: OnceLock<Vec<String>>,
-}
 
 /// Serves one client until it says `exit` or its input ends. The status is 0 after an orderly shutdown and 1 otherwise.
 /// Runs are cancelled and ended before this returns, within two seconds. `over` ends the conversation from outside, as the end
@@ -61,26 +28,10 @@ pub async fn serve(
     over: CancellationToken,
 ) -> ExitCode {
     let life = Life::default();
-    let (service, socket) = LspService::build(|client| {
-        let client = Client::new(client);
-        let documents = Arc::<Documents>::default();
-        let roots = Arc::<RwLock<Roots>>::default();
-        let port = Arc::new(EditorPort::new(client.clone(), documents.clone(), roots.clone()));
-        Server::new(State {
-            client,
-            documents,
-            roots,
-            port,
-            workspace: OnceLock::new(),
-            pump: Arc::default(),
-            places,
-            life: life.clone(),
-            over: over.clone(),
-            faults: OnceLock::new(),
-        })
-    })
-    .custom_method("window/workDoneProgress/cancel", Server::progress_cancelled)
-    .finish();
+    let (service, socket) =
+        LspService::build(|client| Server::new(State::new(client, places, life.clone(), over.clone())))
+            .custom_method("window/workDoneProgress/cancel", Server::progress_cancelled)
+            .finish();
 
     let (end, mut writer) = transport::serve(input, output, service, socket, &over).await;
     life.shutdown.cancel();
@@ -95,111 +46,4 @@ pub async fn serve(
         End::Exit { after_shutdown: true } => ExitCode::SUCCESS,
         End::Exit { after_shutdown: false } | End::Input => ExitCode::FAILURE,
     }
-}
-
-impl State {
-    /// Takes in what the client is and wants.
-    pub(super) fn initialize(&self, params: &InitializeParams) -> InitializeResult {
-        let caps = Caps::of(params);
-        let encoding = caps.encoding;
-        self.client.set_caps(caps);
-        self.documents.set_encoding(encoding);
-        self.set_folders(&folders(params));
-        self.watch_parent(params.process_id);
-
-        let loaded = settings::load(&self.places, params.initialization_options.as_ref());
-        if let Some(path) = &loaded.settings.log_file
-            && let Err(error) = log::also_to(path)
-        {
-            tracing::error!("the log file {} cannot be opened: {error}; name another in log_file", path.display());
-        }
-        // Said once the client may be spoken to.
-        let _ = self.faults.set(loaded.faults.iter().map(ToString::to_string).collect());
-        let answers = Answers::new(self.places.state.as_deref());
-        // Ends with the process: it owns nothing that must be put in order.
-        tokio::spawn(self.pump.clone().run(self.client.clone(), answers));
-        let workspace = Workspace::new(
-            loaded.settings,
-            self.port.clone(),
-            Arc::<MemoryStore>::default(),
-            self.pump.clone(),
-            self.roots.clone(),
-            self.life.clone(),
-        );
-        let commands = names(workspace.catalog());
-        // A second `initialize` never gets here: the service refuses it.
-        let _ = self.workspace.set(workspace);
-        InitializeResult {
-            capabilities: offered(encoding, commands),
-            server_info: Some(ServerInfo { name: "cowrite".into(), version: Some(env!("CARGO_PKG_VERSION").into()) }),
-            ..InitializeResult::default()
-        }
-    }
-
-    /// Says what is wrong with the settings, each fault once.
-    pub(super) fn initialized(&self) {
-        let Some(faults) = self.faults.get().filter(|faults| !faults.is_empty()) else { return };
-        let (client, text) = (self.client.clone(), format!("Cowrite settings: {}", faults.join("\n")));
-        // Ends when the client has taken it.
-        tokio::spawn(async move { client.message(MessageType::WARNING, &text).await });
-    }
-
-    /// Cancels what runs; `exit` or the end of input does the rest.
-    pub(super) fn shutdown(&self) {
-        self.life.shutdown.cancel();
-    }
-
-    /// Takes in folders that came and went.
-    pub(super) fn change_folders(&self, event: WorkspaceFoldersChangeEvent) {
-        let paths = |folders: Vec<WorkspaceFolder>| -> Vec<PathBuf> {
-            folders.iter().filter_map(|folder| uri::to_path(&folder.uri)).collect()
-        };
-        let gone = Roots::new(&paths(event.removed));
-        let mut folders = self.roots.read().unwrap_or_else(PoisonError::into_inner).folders().to_vec();
-        folders.retain(|folder| !gone.folders().contains(folder));
-        folders.extend(paths(event.added));
-        self.set_folders(&folders);
-    }
-
-    /// The folders from now on.
-    fn set_folders(&self, folders: &[PathBuf]) {
-        let own: Vec<PathBuf> = [&self.places.config, &self.places.state].into_iter().flatten().cloned().collect();
-        *self.roots.write().unwrap_or_else(PoisonError::into_inner) = Roots::new(folders).with_own(&own);
-    }
-
-    /// Ends the conversation when the process that started the server is gone and has left the input open.
-    fn watch_parent(&self, process_id: Option<u32>) {
-        let parent = process_id.and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        // An id of another process namespace names nobody here, and proves nothing.
-        let Some(parent) = parent.filter(|parent| alive(*parent)) else { return };
-        let over = self.over.clone();
-        // Ends with the process.
-        tokio::spawn(async move {
-            while alive(parent) {
-                tokio::time::sleep(PARENT).await;
-            }
-            tracing::warn!("the editor's process is gone");
-            over.cancel();
-        });
-    }
-}
-
-fn alive(process: Pid) -> bool {
-    // Somebody else's process is alive too.
-    !matches!(test_kill_process(process), Err(rustix::io::Errno::SRCH))
-}
-
-/// The client's folders; without any, the process's working directory, unless that is everything or the home folder.
-fn folders(params: &InitializeParams) -> Vec<PathBuf> {
-    #[expect(deprecated, reason = "clients still send it, and some send nothing else")]
-    let root = params.root_uri.as_ref();
-    let given: Vec<PathBuf> = match &params.workspace_folders {
-        Some(folders) if !folders.is_empty() => folders.iter().filter_map(|folder| uri::to_path(&folder.uri)).collect(),
-        _ => root.and_then(uri::to_path).into_iter().collect(),
-    };
-    if !given.is_empty() {
-        return given;
-    }
-    let too_wide = |path: &Path| path.parent().is_none() || dirs::home_dir().is_some_and(|home| home == path);
-    std::env::current_dir().ok().filter(|path| !too_wide(path)).into_iter().collect()
 }

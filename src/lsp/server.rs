@@ -4,19 +4,18 @@ use std::ops::Deref;
 
 use serde_json::Value;
 use tower_lsp::LanguageServer;
-use tower_lsp::jsonrpc::{Error, Result};
+use tower_lsp::jsonrpc::Result;
 use tower_lsp::ls_types::{
     CodeActionParams, CodeActionResponse, CodeLens, CodeLensParams, DidChangeTextDocumentParams,
     DidChangeWorkspaceFoldersParams, DidCloseTextDocumentParams, DidOpenTextDocumentParams, DidSaveTextDocumentParams,
     ExecuteCommandParams, InitializeParams, InitializeResult, InitializedParams, WorkDoneProgressCancelParams,
 };
 
-use super::lifecycle::State;
 use super::progress::run_of;
+use super::state::State;
 use super::{actions, execute};
 use crate::protocol::{Position, Range};
 use crate::text::ContentChange;
-use crate::workspace::Workspace;
 
 /// The server, as tower-lsp sees it.
 pub(super) struct Server(State);
@@ -24,11 +23,6 @@ pub(super) struct Server(State);
 impl Server {
     pub(super) fn new(state: State) -> Self {
         Self(state)
-    }
-
-    /// The workspace: there from `initialize` on, before which the service lets nothing through.
-    pub(super) fn workspace(&self) -> Result<&Workspace> {
-        self.0.workspace.get().ok_or_else(Error::internal_error)
     }
 
     /// `window/workDoneProgress/cancel`

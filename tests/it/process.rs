@@ -174,6 +174,66 @@ fn the_log_file_is_for_this_user_alone_and_standard_output_holds_only_the_protoc
     assert_eq!(mode & 0o777, 0o600);
 }
 
+/// Asks something and gives the last event of the run.
+fn asked(process: &mut Process) -> Value {
+    process.send(&json!({ "jsonrpc": "2.0", "id": 1, "method": "workspace/executeCommand", "params": {
+        "command": "cowrite.ask", "arguments": [{ "prompt": "hello" }] } }));
+    loop {
+        let message = process.next();
+        if message["params"]["event"]["type"] == "runFinished" {
+            return message["params"]["event"].clone();
+        }
+    }
+}
+
+#[test]
+fn with_nothing_configured_a_run_says_how_to_get_a_model() {
+    let home = tempfile::tempdir().expect("a folder");
+    std::fs::write(home.path().join("config.toml"), "").expect("written");
+    let mut command = Process::command(&[], home.path());
+    for variable in ["ANTHROPIC_API_KEY", "OPENAI_API_KEY"] {
+        command.env_remove(variable);
+    }
+    let child = command.spawn().expect("it starts");
+    let mut process = Process { child, frames: FrameReader::default(), home };
+    process.initialize(None);
+    let finished = asked(&mut process);
+    assert_eq!(finished["status"], "failed");
+    let error = finished["error"].as_str().expect("a sentence");
+    assert!(error.contains("ANTHROPIC_API_KEY") && error.contains("[providers."), "{error}");
+}
+
+#[test]
+fn p9_a_key_is_in_no_log_and_no_message() {
+    const CANARY: &str = "sk-canary-3141592653589793";
+    let home = tempfile::tempdir().expect("a folder");
+    let log = home.path().join("cowrite.log");
+    // A port that nobody listens on: taken, and given back.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
+    for kind in ["anthropic", "openai-chat"] {
+        let settings = format!(
+            "model = \"p/m\"\n[providers.p]\nkind = \"{kind}\"\nbase_url = \"http://127.0.0.1:{port}/v1\"\napi_key_env = \"CANARY\"\n"
+        );
+        std::fs::write(home.path().join("config.toml"), settings).expect("written");
+        let mut command = Process::command(&["--log-file", log.to_str().expect("UTF-8")], home.path());
+        let child = command.env("CANARY", CANARY).spawn().expect("it starts");
+        let mut process =
+            Process { child, frames: FrameReader::default(), home: tempfile::tempdir().expect("a folder") };
+        process.initialize(None);
+        process.send(&json!({ "jsonrpc": "2.0", "id": 1, "method": "workspace/executeCommand", "params": {
+            "command": "cowrite.ask", "arguments": [{ "prompt": "hello" }] } }));
+        let mut told = String::new();
+        while !told.contains("retrying") && !told.contains("runFinished") {
+            told.push_str(&process.next().to_string());
+        }
+        assert!(!told.contains(CANARY), "{kind}: {told}");
+        drop(process);
+        let logged = std::fs::read_to_string(&log).expect("the log");
+        assert!(logged.contains("127.0.0.1"), "{kind}: the log is that of this run: {logged}");
+        assert!(!logged.contains(CANARY), "{kind}: the key is in the log");
+    }
+}
+
 #[test]
 fn the_demo_tells_the_whole_story_in_time() {
     let home = tempfile::tempdir().expect("a folder");
