@@ -4,6 +4,7 @@
 //! `docs/architecture.md`, "An edit lands".
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,13 +12,13 @@ use ropey::Rope;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 use tower_lsp::ls_types::{
-    DocumentChanges, OneOf, OptionalVersionedTextDocumentIdentifier, Position, Range, TextDocumentEdit, TextEdit, Uri,
-    WorkspaceEdit,
+    self as lsp, DocumentChanges, OneOf, OptionalVersionedTextDocumentIdentifier, Position, TextDocumentEdit, TextEdit,
+    Uri, WorkspaceEdit,
 };
 
 use super::client::{Client, Unanswered};
 use super::documents::{Documents, Report};
-use crate::edit::{Landing, Patch, deltas_between, landed, later};
+use crate::edit::{Hunk, Landing, Patch, deltas_between, landed, later};
 use crate::editor::{Applied, Outcome};
 use crate::protocol::{self, HunkView};
 use crate::text::{Delta, Encoding, Snapshot};
@@ -60,7 +61,7 @@ struct Reports {
 /// What became of one request.
 enum Verdict {
     Landed {
-        ranges: Vec<Option<std::ops::Range<usize>>>,
+        ranges: Vec<Option<Range<usize>>>,
         rebased: bool,
     },
     Misplaced,
@@ -267,26 +268,37 @@ impl Applier {
         rx
     }
 
-    fn applied(&self, uri: &Uri, sent: &Sent, ranges: &[Option<std::ops::Range<usize>>], rebased: bool) -> Applied {
+    fn applied(&self, uri: &Uri, sent: &Sent, ranges: &[Option<Range<usize>>], rebased: bool) -> Applied {
         let now = self.documents.snapshot(uri.as_str()).unwrap_or_else(|| sent.newest());
-        let encoding = self.client.caps().encoding;
         let newest = sent.newest();
-        let hunks = sent
-            .patch
-            .hunks()
-            .iter()
-            .zip(ranges)
-            .map(|(hunk, range)| HunkView {
+        let old = |range: Range<usize>| sent.base.rope().byte_slice(range).to_string();
+        let hunks = sent.patch.hunks();
+        let hunks = if hunks.len() == ranges.len() {
+            let view = |(hunk, range): (&Hunk, &Option<Range<usize>>)| HunkView {
                 id: String::new(),
-                range: range.as_ref().map_or_else(protocol::Range::default, |range| protocol::Range {
-                    start: encoding.position(newest.rope(), range.start),
-                    end: encoding.position(newest.rope(), range.end),
-                }),
-                old_text: sent.base.rope().byte_slice(hunk.range.clone()).to_string(),
+                range: range.as_ref().map_or_else(protocol::Range::default, |range| self.range(&newest, range)),
+                old_text: old(hunk.range.clone()),
                 new_text: hunk.new.clone(),
-            })
-            .collect();
+            };
+            hunks.iter().zip(ranges).map(view).collect()
+        } else {
+            // Moved, some hunks came to touch and became one: they are told as one, from the first to the last.
+            let all = ranges.iter().flatten().cloned().reduce(|all, range| all.start..range.end).unwrap_or_default();
+            let first = hunks.first().map_or(0, |hunk| hunk.range.start);
+            let last = hunks.last().map_or(first, |hunk| hunk.range.end);
+            vec![HunkView {
+                id: String::new(),
+                range: self.range(&newest, &all),
+                old_text: old(first..last),
+                new_text: newest.rope().byte_slice(all).to_string(),
+            }]
+        };
         Applied { uri: uri.to_string(), hunks, rebased, now }
+    }
+
+    fn range(&self, text: &Snapshot, range: &Range<usize>) -> protocol::Range {
+        let place = |offset| self.client.caps().encoding.position(text.rope(), offset);
+        protocol::Range { start: place(range.start), end: place(range.end) }
     }
 
     fn workspace_edit(&self, uri: &Uri, base: &Snapshot, patch: &Patch) -> WorkspaceEdit {
@@ -341,7 +353,7 @@ pub(super) fn text_edits(base: &Snapshot, patch: &Patch, encoding: Encoding) -> 
         .hunks()
         .iter()
         .map(|hunk| TextEdit {
-            range: Range { start: place(hunk.range.start), end: place(hunk.range.end) },
+            range: lsp::Range { start: place(hunk.range.start), end: place(hunk.range.end) },
             new_text: hunk.new.clone(),
         })
         .collect()

@@ -38,6 +38,13 @@ fn one_word_of_many_lines_is_one_small_hunk() {
 }
 
 #[test]
+fn a_line_added_or_taken_out_behind_another_leaves_that_one_alone() {
+    assert_eq!(hunks("a\nc\n", &[one("a", "a\nb")]), [(String::new(), "b\n".into())]);
+    assert_eq!(check("a\r\nc\r\n", &[one("a", "a\nb")]), "a\r\nb\r\nc\r\n");
+    assert_eq!(hunks("a\nb\nc\n", &[one("a\nb", "a")]), [("b\n".into(), String::new())]);
+}
+
+#[test]
 fn line_endings_are_those_of_the_document() {
     assert_eq!(check("a\r\nb\r\nc\r\n", &[one("a\nb\n", "a\nx\ny\nb\n")]), "a\r\nx\r\ny\r\nb\r\nc\r\n");
     assert_eq!(check("a\nb\n", &[one("a\r\nb", "a\r\nc")]), "a\nc\n");

@@ -195,6 +195,20 @@ fn a_misplaced_edit_is_taken_back_and_made_where_it_belongs() {
 }
 
 #[test]
+fn what_was_typed_before_a_misplaced_edit_is_not_taken_for_a_part_of_it() {
+    // The "q" was typed where the edit then came.
+    let typed = [(0..0, "new\n"), (5..5, "q")];
+    assert_eq!(mended("a\nbbb\nc\n", "a\nxyz\nc\n", &typed, &[]), "new\naq\nxyz\nc\n");
+    assert_eq!(mended("a\n\n", "\n\n\na", &[(1..3, ""), (0..0, "x")], &[]), "xa");
+}
+
+#[test]
+fn a_misplaced_edit_is_taken_back_from_its_first_step_on() {
+    let base = "a\n😀a\r\n😀\n\na\n\n";
+    assert_eq!(mended(base, "\n\na", &[(7..9, "")], &[]), "a\n😀a😀\n\na\n\n");
+}
+
+#[test]
 fn misplaced_parts_on_neighbouring_lines_are_mended_together() {
     assert_eq!(mended("x\ny\na\n\n", "x\npy\na\n\np", &[(0..2, ""), (4..5, "")], &[]), "py\na\np");
 }

@@ -70,6 +70,23 @@ fn a_break_cut_in_two_is_a_clash() {
     assert_eq!(check("a\rb\r", "a\rB\r", &[(4..4, "\n")]), "line 2 was changed meanwhile");
 }
 
+#[test]
+fn a_break_that_would_melt_into_a_new_one_is_a_clash() {
+    // The blank line would begin with the LF of a CRLF.
+    assert_eq!(check("a\nb\n", "a\n\nb\n", &[(1..2, "\r")]), "line 2 was changed meanwhile");
+}
+
+#[test]
+fn a_joined_line_is_changed_at_both_ends() {
+    assert_eq!(check("a\nb\n", "ab\n", &[(3..3, "x")]), "lines 1 to 2 were changed meanwhile");
+}
+
+#[test]
+fn the_empty_last_line_is_a_line() {
+    assert_eq!(check("a\n", "a\nb", &[(2..2, "x")]), "line 2 was changed meanwhile");
+    assert_eq!(check("", "b", &[(0..0, "x")]), "line 1 was changed meanwhile");
+}
+
 /// A text in which each character of the base can be told from a typed one that reads the same.
 #[derive(Clone)]
 struct Tagged(Vec<Tag>);
