@@ -1,0 +1,26 @@
+-- A run is cancelled from the editor, soon, and its progress ends.
+local t = dofile(vim.env.COWRITE_HARNESS)
+
+t.story(function()
+  local path = t.project({ turns = { { deltas = { { text = 'Let me think.' }, { delay_ms = 600000 } } } } }, 'one')
+  t.plugin()
+  t.open(path)
+  local kinds, said = t.progress(), t.notifications()
+
+  vim.cmd('Cowrite ask how long?')
+  t.wait('the first words', function()
+    local answer = vim.fn.bufnr('cowrite://answer')
+    return answer > 0 and vim.list_contains(vim.api.nvim_buf_get_lines(answer, 0, -1, false), 'Let me think.')
+  end)
+  local before = vim.uv.now()
+  vim.cmd('Cowrite cancel')
+  t.wait('the run to be cancelled', function()
+    return vim.list_contains(said, 'Cowrite: cancelled.') and vim.list_contains(kinds, 'end')
+  end)
+  t.equal('in less than a second', true, vim.uv.now() - before < 1000)
+
+  vim.cmd('Cowrite cancel')
+  t.wait('nothing to cancel', function()
+    return vim.list_contains(said, 'Cowrite: nothing is running.')
+  end)
+end)
