@@ -11,6 +11,7 @@ mod client;
 mod command;
 mod documents;
 mod execute;
+mod faults;
 mod lifecycle;
 mod port;
 mod progress;

@@ -22,6 +22,14 @@ impl Agent {
     pub async fn run(&mut self) -> Ended {
         let mut said = None;
         match self.turns(&mut said).await {
+            Ok(RunStatus::LimitReached) => Ended {
+                status: RunStatus::LimitReached,
+                result_text: said,
+                error: Some(format!(
+                    "Stopped at the limit of {} turns. Ask to go on to continue, or raise limits.max_turns.",
+                    self.setup.limits.max_turns
+                )),
+            },
             Ok(status) => Ended { status, result_text: said, error: None },
             Err(Stop::Cancelled) => Ended::cancelled(said),
             Err(Stop::Failed(error)) => Ended { result_text: said, ..Ended::failed(error) },

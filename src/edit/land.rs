@@ -38,10 +38,11 @@ pub enum Landing {
 /// Looks for `patch`, sent against `base`, among the changes reported since: each delta with the text after it. The
 /// editor applies an edit in one go, so some run of consecutive deltas must be exactly it, moved over the deltas before.
 /// How the editor words that run is its own affair, so what counts is the text that comes out. `encoding` is what the
-/// positions of the edit were sent in.
+/// positions of the edit were sent in. The first `looked` changes were looked at before, when nothing was found: only what ends
+/// after them is looked for.
 #[must_use]
-pub fn landed(patch: &Patch, base: &Rope, reported: &[(Delta, Rope)], encoding: Encoding) -> Landing {
-    let story = Story::new(base, reported);
+pub fn landed(patch: &Patch, base: &Rope, reported: &[(Delta, Rope)], looked: usize, encoding: Encoding) -> Landing {
+    let story = Story::new(base, reported, looked);
     story.right(patch).or_else(|| story.wrong(patch, encoding)).unwrap_or(Landing::Absent)
 }
 
@@ -57,11 +58,13 @@ struct Story<'a> {
     base: &'a Rope,
     reported: &'a [(Delta, Rope)],
     deltas: Vec<Delta>,
+    /// Up to here nothing ends that is looked for.
+    looked: usize,
 }
 
 impl<'a> Story<'a> {
-    fn new(base: &'a Rope, reported: &'a [(Delta, Rope)]) -> Self {
-        Self { base, reported, deltas: reported.iter().map(|(delta, _)| *delta).collect() }
+    fn new(base: &'a Rope, reported: &'a [(Delta, Rope)], looked: usize) -> Self {
+        Self { base, reported, deltas: reported.iter().map(|(delta, _)| *delta).collect(), looked }
     }
 
     fn text(&self, index: usize) -> &'a Rope {
@@ -127,7 +130,8 @@ impl<'a> Story<'a> {
         let gone: usize = hunks.iter().map(|hunk| hunk.range.len()).sum();
         let come: usize = hunks.iter().map(|hunk| hunk.new.len()).sum();
         let length = self.text(before).len_bytes() + come;
-        (before + 1..=self.newest()).filter(move |&after| self.text(after).len_bytes() + gone == length)
+        (before.max(self.looked) + 1..=self.newest())
+            .filter(move |&after| self.text(after).len_bytes() + gone == length)
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio_util::task::TaskTracker;
 use tower_lsp::ls_types::MessageType;
 
 use super::client::Client;
@@ -14,6 +15,16 @@ use crate::protocol::RunId;
 const KEPT: usize = 50;
 /// Characters of an answer that a message shows.
 const MESSAGE: usize = 400;
+
+/// How a run ended, as its person should hear.
+pub(super) struct Ended {
+    pub(super) run: RunId,
+    pub(super) title: Arc<str>,
+    /// Whether it changed anything: the person sees that already.
+    pub(super) edited: bool,
+    pub(super) text: Option<String>,
+    pub(super) error: Option<String>,
+}
 
 /// The folder that answer documents are written to.
 pub(super) struct Answers {
@@ -27,18 +38,11 @@ impl Answers {
     }
 
     /// Shows how a run ended. Goes on as a task of its own: the pump does not wait for the client.
-    pub(super) fn show(
-        self: &Arc<Self>,
-        client: &Client,
-        run: RunId,
-        title: &str,
-        edited: bool,
-        text: Option<String>,
-        error: Option<String>,
-    ) {
-        let (answers, client, title) = (self.clone(), client.clone(), title.to_owned());
+    pub(super) fn show(self: &Arc<Self>, client: &Client, tasks: &TaskTracker, ended: Ended) {
+        let (answers, client) = (self.clone(), client.clone());
+        let Ended { run, title, edited, text, error } = ended;
         // Ends with the time limits of its requests.
-        tokio::spawn(async move {
+        tasks.spawn(async move {
             if let Some(error) = error {
                 return client.message(MessageType::ERROR, &format!("Cowrite: {error}")).await;
             }

@@ -50,6 +50,8 @@ struct Sent {
     base: Snapshot,
     patch: Patch,
     reports: Reports,
+    /// How many of the reported changes were looked at.
+    looked: usize,
 }
 
 /// The changes reported since an edit was sent.
@@ -106,7 +108,7 @@ impl Applier {
             if moved.is_empty() {
                 return Outcome::Applied(Applied { uri: uri.to_string(), hunks: Vec::new(), rebased, now });
             }
-            let mut sent = Sent { base: now, patch: moved, reports: Reports { incoming, seen: Vec::new() } };
+            let mut sent = Sent::new(now, moved, incoming);
             match self.send(uri, &mut sent, label).await {
                 Verdict::Landed { ranges, rebased: typed } => {
                     return Outcome::Applied(self.applied(uri, &sent, &ranges, rebased || typed));
@@ -142,13 +144,13 @@ impl Applier {
                 let Ok(report) = sent.reports.incoming.try_recv() else { break };
                 sent.reports.seen.extend(report.changes);
             }
-            let Landing::Wrong { mend, made } = landed(&sent.patch, sent.base.rope(), &sent.reports.seen, encoding)
+            let Landing::Wrong { mend, made } = landed(&sent.patch, sent.base.rope(), &sent.reports.seen, 0, encoding)
             else {
                 // The person has taken it back, or typed over it.
                 break;
             };
             let mended = mend.apply(now.rope());
-            let mut mending = Sent { base: now, patch: mend, reports: Reports { incoming, seen: Vec::new() } };
+            let mut mending = Sent::new(now, mend, incoming);
             match self.send(uri, &mut mending, "Cowrite: put an edit where it belongs").await {
                 Verdict::Landed { .. } => {
                     let newest = mending.newest();
@@ -185,28 +187,16 @@ impl Applier {
         let mut deadline = Instant::now() + WITHOUT_REPLY;
         let mut replied = false;
         loop {
+            // Everything that has come is looked at in one go: a fast typist must not outrun the look, nor the deadline.
+            let came = sent.reports.drain();
+            if let Some(verdict) = sent.look(encoding) {
+                return verdict;
+            }
+            if came && replied && in_order {
+                return Verdict::Stale;
+            }
             tokio::select! {
                 biased;
-                report = sent.reports.incoming.recv() => {
-                    let Some(report) = report else { return Verdict::Closed };
-                    tracing::trace!(uri = uri.as_str(), version = report.version, "a change came while an edit is under way");
-                    sent.reports.seen.extend(report.changes);
-                    if let Some(verdict) = sent.look(encoding) {
-                        return verdict;
-                    }
-                    if replied && in_order {
-                        return Verdict::Stale;
-                    }
-                }
-                reply = &mut request, if !replied => {
-                    replied = true;
-                    match reply.unwrap_or(Ok(Err(Unanswered::Error("the request was lost".into())))) {
-                        Ok(Ok(reply)) if reply.applied => deadline = Instant::now() + AFTER_REPLY,
-                        Ok(Ok(reply)) => return self.refused(sent, reply.failure_reason, encoding).await,
-                        Ok(Err(error)) => return Verdict::Refused(error.to_string()),
-                        Err(_) => deadline = Instant::now(),
-                    }
-                }
                 () = sleep_until(deadline) => {
                     // An editor that says yes and reports other changes, but never this one, has dropped it.
                     return if replied && !sent.reports.seen.is_empty() {
@@ -217,17 +207,36 @@ impl Applier {
                         Verdict::Silent(format!("the editor did not answer within {} s", WITHOUT_REPLY.as_secs()))
                     };
                 }
+                reply = &mut request, if !replied => {
+                    // What came before the reply says nothing about what the editor dropped.
+                    sent.reports.drain();
+                    replied = true;
+                    match reply.unwrap_or(Ok(Err(Unanswered::Error("the request was lost".into())))) {
+                        Ok(Ok(reply)) if reply.applied => deadline = Instant::now() + AFTER_REPLY,
+                        Ok(Ok(reply)) => return self.refused(sent, reply.failure_reason, encoding).await,
+                        Ok(Err(error)) => return Verdict::Refused(error.to_string()),
+                        Err(_) => deadline = Instant::now(),
+                    }
+                }
+                open = sent.reports.next() => {
+                    if !open {
+                        return Verdict::Closed;
+                    }
+                    if let Some(verdict) = sent.look(encoding) {
+                        return verdict;
+                    }
+                    if replied && in_order {
+                        return Verdict::Stale;
+                    }
+                }
             }
         }
     }
 
     /// The editor said no. Mostly the buffer has moved on and the change is still on its way.
     async fn refused(&self, sent: &mut Sent, reason: Option<String>, encoding: Encoding) -> Verdict {
-        if sent.reports.seen.is_empty()
-            && let Ok(report) = timeout(AFTER_REFUSAL, sent.reports.incoming.recv()).await
-        {
-            let Some(report) = report else { return Verdict::Closed };
-            sent.reports.seen.extend(report.changes);
+        if sent.reports.seen.is_empty() && timeout(AFTER_REFUSAL, sent.reports.next()).await.is_ok_and(|open| !open) {
+            return Verdict::Closed;
         }
         if let Some(verdict) = sent.look(encoding) {
             return verdict;
@@ -246,8 +255,8 @@ impl Applier {
         let applier = Self::new(client, documents);
         tokio::spawn(async move {
             let deadline = Instant::now() + LATE;
-            while let Ok(Some(report)) = tokio::time::timeout_at(deadline, sent.reports.incoming.recv()).await {
-                sent.reports.seen.extend(report.changes);
+            while let Ok(true) = tokio::time::timeout_at(deadline, sent.reports.next()).await {
+                sent.reports.drain();
                 let encoding = applier.client.caps().encoding;
                 match sent.look(encoding) {
                     Some(Verdict::Landed { ranges, rebased: typed }) => {
@@ -325,7 +334,30 @@ impl Applier {
     }
 }
 
+impl Reports {
+    /// Takes in whatever has come; whether anything has.
+    fn drain(&mut self) -> bool {
+        let before = self.seen.len();
+        while let Ok(report) = self.incoming.try_recv() {
+            self.seen.extend(report.changes);
+        }
+        self.seen.len() > before
+    }
+
+    /// Waits for the next one; `false` when the document was closed.
+    async fn next(&mut self) -> bool {
+        let report = self.incoming.recv().await;
+        let open = report.is_some();
+        self.seen.extend(report.into_iter().flat_map(|report| report.changes));
+        open
+    }
+}
+
 impl Sent {
+    fn new(base: Snapshot, patch: Patch, incoming: mpsc::UnboundedReceiver<Report>) -> Self {
+        Self { base, patch, reports: Reports { incoming, seen: Vec::new() }, looked: 0 }
+    }
+
     /// The buffer as last reported.
     fn newest(&self) -> Snapshot {
         match self.reports.seen.last() {
@@ -334,8 +366,13 @@ impl Sent {
         }
     }
 
-    fn look(&self, encoding: Encoding) -> Option<Verdict> {
-        match landed(&self.patch, self.base.rope(), &self.reports.seen, encoding) {
+    /// Looks for the edit in what has been reported since the last look.
+    fn look(&mut self, encoding: Encoding) -> Option<Verdict> {
+        let looked = std::mem::replace(&mut self.looked, self.reports.seen.len());
+        if looked == self.looked {
+            return None;
+        }
+        match landed(&self.patch, self.base.rope(), &self.reports.seen, looked, encoding) {
             Landing::Absent => None,
             Landing::Right { ranges, rebased } => Some(Verdict::Landed { ranges, rebased }),
             Landing::Wrong { .. } => Some(Verdict::Misplaced),

@@ -179,10 +179,23 @@ fn args<T: DeserializeOwned>(full: &str, argument: Value) -> Result<T, Error> {
         return Err(wrong(format!("{full}: expected a JSON object as its argument")));
     }
     serde_path_to_error::deserialize(argument).map_err(|error| {
-        let field = error.path().to_string();
-        let field = if field == "." { full } else { &field };
-        wrong(format!("{field}: {}", error.inner()))
+        let path = error.path().to_string();
+        let field = if path == "." { full } else { &path };
+        match expected(&path) {
+            Some(expected) => wrong(format!("{field}: expected {expected}; {}", error.inner())),
+            None => wrong(format!("{field}: {}", error.inner())),
+        }
     })
+}
+
+/// What belongs into a field whose own type does not say it in words.
+fn expected(path: &str) -> Option<&'static str> {
+    match path.split(['.', '[']).next()? {
+        "uri" => Some("a URI such as file:///home/me/a.rs"),
+        "range" => Some("{start: {line, character}, end: {line, character}}, counted from 0"),
+        "diagnostics" => Some("a list of LSP diagnostics"),
+        _ => None,
+    }
 }
 
 /// A word that can be no id is one that nobody knows.
@@ -258,7 +271,7 @@ mod tests {
         check(
             "cowrite.ask",
             json!({"prompt": "p", "uri": "file:///a", "range": {"start": {"line": -1, "character": 0}, "end": {"line": 0, "character": 0}}}),
-            "-32602 range.start.line: ",
+            "-32602 range.start.line: expected {start: {line, character}",
         );
         check(
             "cowrite.run",

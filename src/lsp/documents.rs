@@ -11,8 +11,6 @@ use crate::text::{ContentChange, Delta, Document, Encoding, Snapshot};
 /// One change notification, as those who watch a document hear of it.
 #[derive(Clone, Debug)]
 pub(super) struct Report {
-    /// The client's version after it.
-    pub(super) version: i32,
     /// Each replaced part with the text after it.
     pub(super) changes: Vec<(Delta, Rope)>,
 }
@@ -65,7 +63,7 @@ impl Documents {
         open.document.change(version, changes, encoding, |delta, after| seen.push((delta, after.rope().clone())));
         for watcher in &open.watchers {
             // A watcher that has gone is dropped at the next change.
-            let _ = watcher.send(Report { version, changes: seen.clone() });
+            let _ = watcher.send(Report { changes: seen.clone() });
         }
         true
     }

@@ -1,12 +1,14 @@
 //! From the first byte to the exit status.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tower_lsp::LspService;
 
+use super::pump::Pump;
 use super::server::Server;
 use super::state::State;
 use super::transport::{self, End};
@@ -28,20 +30,25 @@ pub async fn serve(
     over: CancellationToken,
 ) -> ExitCode {
     let life = Life::default();
+    let pump = Arc::<Pump>::default();
     let (service, socket) =
-        LspService::build(|client| Server::new(State::new(client, places, life.clone(), over.clone())))
+        LspService::build(|client| Server::new(State::new(client, pump.clone(), places, life.clone(), over.clone())))
             .custom_method("window/workDoneProgress/cancel", Server::progress_cancelled)
             .finish();
 
-    let (end, mut writer) = transport::serve(input, output, service, socket, &over).await;
+    let (end, writer) = transport::serve(input, output, service, socket, &over).await;
     life.shutdown.cancel();
-    life.tasks.close();
-    if tokio::time::timeout(ENDING, life.tasks.wait()).await.is_err() {
+    let ended = async {
+        life.tasks.close();
+        life.tasks.wait().await;
+        // Every run has said its last word; now the pump passes it on, and every progress ends.
+        pump.finished().await;
+    };
+    if tokio::time::timeout(ENDING, ended).await.is_err() {
         tracing::warn!("some runs did not end in time");
     }
     // A client that no longer reads must not hold the process.
-    let _ = tokio::time::timeout(WRITING, &mut writer).await;
-    writer.abort();
+    writer.finish(WRITING).await;
     match end {
         End::Exit { after_shutdown: true } => ExitCode::SUCCESS,
         End::Exit { after_shutdown: false } | End::Input => ExitCode::FAILURE,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::task::TaskTracker;
 use tower_lsp::ls_types::notification::Progress as ProgressNotification;
 use tower_lsp::ls_types::{
     NumberOrString, ProgressParams, ProgressParamsValue, WorkDoneProgress, WorkDoneProgressBegin, WorkDoneProgressEnd,
@@ -40,13 +41,13 @@ pub(super) fn run_of(token: &NumberOrString) -> Option<RunId> {
 
 impl Progress {
     /// Begins a run's progress, where the client shows any.
-    pub(super) fn begin(client: &Client, run: RunId, title: String) -> Option<Self> {
+    pub(super) fn begin(client: &Client, tasks: &TaskTracker, run: RunId, title: String) -> Option<Self> {
         if !client.caps().progress {
             return None;
         }
         let (message, messages) = watch::channel(String::new());
         // Ends when this struct is dropped, and within the time limit of its one request.
-        tokio::spawn(report(client.clone(), run, title, messages));
+        tasks.spawn(report(client.clone(), run, title, messages));
         Some(Self { message, writing: String::new() })
     }
 

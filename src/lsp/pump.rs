@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
 
-use super::answer::Answers;
+use super::answer::{Answers, Ended};
 use super::client::{Client, CowriteEvent};
 use super::progress::Progress;
 use crate::protocol::{Event, RunId};
@@ -18,33 +19,33 @@ const ROOM: usize = 16;
 /// What waits to be written.
 #[derive(Default)]
 pub(super) struct Pump {
-    waiting: Mutex<VecDeque<Told>>,
+    waiting: Mutex<Waiting>,
     filled: Notify,
     taken: Notify,
+    /// The tasks that show progress and answers.
+    showing: TaskTracker,
+}
+
+#[derive(Default)]
+struct Waiting {
+    queue: VecDeque<Told>,
+    /// Whether one that was taken is still being written.
+    writing: bool,
 }
 
 #[async_trait]
 impl Outlet for Pump {
     fn tell(&self, told: Told) {
-        self.lock().push_back(told);
+        self.lock().queue.push_back(told);
         self.filled.notify_one();
     }
 
     fn has_room(&self) -> bool {
-        self.lock().len() < ROOM
+        self.lock().queue.len() < ROOM
     }
 
     async fn room(&self) {
-        loop {
-            let taken = self.taken.notified();
-            tokio::pin!(taken);
-            // Registered before the look, so that no taking in between is missed.
-            taken.as_mut().enable();
-            if self.has_room() {
-                return;
-            }
-            taken.await;
-        }
+        self.until(|waiting| waiting.queue.len() < ROOM).await;
     }
 }
 
@@ -53,18 +54,42 @@ impl Pump {
     pub(super) async fn run(self: Arc<Self>, client: Client, answers: Arc<Answers>) {
         let mut shown: HashMap<RunId, Shown> = HashMap::new();
         loop {
-            let next = self.lock().pop_front();
-            let Some(told) = next else {
-                self.filled.notified().await;
-                continue;
+            let next = {
+                let mut waiting = self.lock();
+                let next = waiting.queue.pop_front();
+                waiting.writing = next.is_some();
+                next
             };
             self.taken.notify_waiters();
-            write(&client, &answers, &mut shown, told).await;
+            match next {
+                Some(told) => write(&client, &answers, &self.showing, &mut shown, told).await,
+                None => self.filled.notified().await,
+            }
+        }
+    }
+
+    /// Returns when everything is written that was told, and what was shown has ended.
+    pub(super) async fn finished(&self) {
+        self.until(|waiting| waiting.queue.is_empty() && !waiting.writing).await;
+        self.showing.close();
+        self.showing.wait().await;
+    }
+
+    async fn until(&self, state: impl Fn(&Waiting) -> bool) {
+        loop {
+            let taken = self.taken.notified();
+            tokio::pin!(taken);
+            // Registered before the look, so that no taking in between is missed.
+            taken.as_mut().enable();
+            if state(&self.lock()) {
+                return;
+            }
+            taken.await;
         }
     }
 
     // A std mutex: held for a queue operation, never across an await.
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Told>> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -75,12 +100,18 @@ struct Shown {
     edited: bool,
 }
 
-async fn write(client: &Client, answers: &Arc<Answers>, shown: &mut HashMap<RunId, Shown>, told: Told) {
+async fn write(
+    client: &Client,
+    answers: &Arc<Answers>,
+    showing: &TaskTracker,
+    shown: &mut HashMap<RunId, Shown>,
+    told: Told,
+) {
     let Told { envelope, title } = told;
     let mut edited = false;
     if let Some(run) = envelope.run_id {
         if matches!(envelope.event, Event::RunStarted { .. }) {
-            let progress = Progress::begin(client, run, title.to_string());
+            let progress = Progress::begin(client, showing, run, title.to_string());
             shown.insert(run, Shown { progress, edited: false });
         }
         if let Some(shown) = shown.get_mut(&run) {
@@ -98,6 +129,6 @@ async fn write(client: &Client, answers: &Arc<Answers>, shown: &mut HashMap<RunI
     if client.caps().events {
         client.notify::<CowriteEvent>(envelope).await;
     } else if let (Some(run), Event::RunFinished { result_text, error, .. }) = (envelope.run_id, envelope.event) {
-        answers.show(client, run, &title, edited, result_text, error);
+        answers.show(client, showing, Ended { run, title, edited, text: result_text, error });
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::process::{Pid, test_kill_process};
 use tokio_util::sync::CancellationToken;
 use tower_lsp::jsonrpc::{Error, Result};
+use tower_lsp::ls_types::notification::PublishDiagnostics;
 use tower_lsp::ls_types::{
     InitializeParams, InitializeResult, MessageType, ServerInfo, WorkspaceFolder, WorkspaceFoldersChangeEvent,
 };
@@ -16,12 +17,13 @@ use super::capabilities::{Caps, offered};
 use super::client::Client;
 use super::command::names;
 use super::documents::Documents;
+use super::faults;
 use super::port::EditorPort;
 use super::pump::Pump;
 use super::uri;
 use crate::log;
 use crate::permission::Roots;
-use crate::settings::{self, Places};
+use crate::settings::{self, Fault, Places};
 use crate::store::MemoryStore;
 use crate::workspace::{Life, Workspace};
 
@@ -40,11 +42,17 @@ pub(super) struct State {
     life: Life,
     /// Set when the conversation must end without `exit`: the parent is gone.
     over: CancellationToken,
-    faults: OnceLock<Vec<String>>,
+    faults: OnceLock<Vec<Fault>>,
 }
 
 impl State {
-    pub(super) fn new(client: tower_lsp::Client, places: Places, life: Life, over: CancellationToken) -> Self {
+    pub(super) fn new(
+        client: tower_lsp::Client,
+        pump: Arc<Pump>,
+        places: Places,
+        life: Life,
+        over: CancellationToken,
+    ) -> Self {
         let client = Client::new(client);
         let documents = Arc::<Documents>::default();
         let roots = Arc::<RwLock<Roots>>::default();
@@ -54,7 +62,7 @@ impl State {
             documents,
             roots,
             workspace: OnceLock::new(),
-            pump: Arc::default(),
+            pump,
             places,
             life,
             over,
@@ -83,7 +91,7 @@ impl State {
             tracing::error!("the log file {} cannot be opened: {error}; name another in log_file", path.display());
         }
         // Said once the client may be spoken to.
-        let _ = self.faults.set(loaded.faults.iter().map(ToString::to_string).collect());
+        let _ = self.faults.set(loaded.faults);
         let answers = Answers::new(self.places.state.as_deref());
         // Ends with the process: it owns nothing that must be put in order.
         tokio::spawn(self.pump.clone().run(self.client.clone(), answers));
@@ -105,12 +113,19 @@ impl State {
         }
     }
 
-    /// Says what is wrong with the settings, each fault once.
+    /// Says what is wrong with the settings: once in a message, and on the lines of the file.
     pub(super) fn initialized(&self) {
         let Some(faults) = self.faults.get().filter(|faults| !faults.is_empty()) else { return };
-        let (client, text) = (self.client.clone(), format!("Cowrite settings: {}", faults.join("\n")));
+        let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let (client, text) = (self.client.clone(), format!("Cowrite settings: {}", lines.join("\n")));
+        let files = faults::by_file(faults);
         // Ends when the client has taken it.
-        tokio::spawn(async move { client.message(MessageType::WARNING, &text).await });
+        tokio::spawn(async move {
+            client.message(MessageType::WARNING, &text).await;
+            for file in files {
+                client.notify::<PublishDiagnostics>(file).await;
+            }
+        });
     }
 
     /// Cancels what runs; `exit` or the end of input does the rest.

@@ -4,12 +4,15 @@
 //! frame is answered and the next one read; each message is given to the service in wire order and polled once at once,
 //! which is all that a document change needs, and what is not done then goes on as a task of its own.
 
+use std::time::Duration;
+
 use futures::future::BoxFuture;
 use futures::{FutureExt, SinkExt, StreamExt};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 use tower_lsp::jsonrpc::{Error, ErrorCode, Id, Request, Response};
@@ -30,25 +33,50 @@ pub(super) enum End {
     Input,
 }
 
-/// Serves until `exit` or the end of input. What still has to be written when this returns may be given a moment.
+/// The half of the conversation that writes, which goes on until it is told to finish.
+pub(super) struct Writer {
+    task: JoinHandle<()>,
+    finish: CancellationToken,
+}
+
+impl Writer {
+    /// Writes what waits and ends; gives up on a client that no longer reads.
+    pub(super) async fn finish(mut self, limit: Duration) {
+        self.finish.cancel();
+        if tokio::time::timeout(limit, &mut self.task).await.is_err() {
+            self.task.abort();
+        }
+    }
+}
+
+/// Serves until `exit`, the end of input or `over`. The service is not told of `exit`: from then on it would let nothing
+/// through, and what runs has its end to tell first. An output that cannot be written sets `over`.
 pub(super) async fn serve<S: LanguageServer>(
     mut input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin + Send + 'static,
     mut service: LspService<S>,
     socket: ClientSocket,
     over: &CancellationToken,
-) -> (End, tokio::task::JoinHandle<()>) {
+) -> (End, Writer) {
     let (mut requests, mut replies) = socket.split();
     let (answers, mut answered) = mpsc::channel::<Response>(ANSWERS);
-    let writer = tokio::spawn(write(output, async move || {
-        // Answers first: they are few, and a client that waits for one may read nothing else.
-        tokio::select! {
-            biased;
-            Some(response) = answered.recv() => serde_json::to_vec(&response).ok(),
-            Some(request) = requests.next() => serde_json::to_vec(&request).ok(),
-            else => None,
-        }
-    }));
+    let finish = CancellationToken::new();
+    let (finished, closed) = (finish.clone(), over.clone());
+    let task = tokio::spawn(async move {
+        let next = async move || {
+            // Answers first: they are few, and a client that waits for one may read nothing else.
+            tokio::select! {
+                biased;
+                Some(response) = answered.recv() => serde_json::to_vec(&response).ok(),
+                Some(request) = requests.next() => serde_json::to_vec(&request).ok(),
+                () = finished.cancelled() => None,
+            }
+        };
+        write(output, next).await;
+        // Nobody reads any more, or nothing is to be written any more.
+        closed.cancel();
+    });
+    let writer = Writer { task, finish };
 
     let mut frames = FrameReader::default();
     let mut buffer = vec![0; 64 * 1024];
@@ -64,18 +92,17 @@ pub(super) async fn serve<S: LanguageServer>(
             };
             match message {
                 Ok(Message::Request(request)) => {
-                    let exit = request.method() == "exit";
-                    shut_down |= request.method() == "shutdown" && request.id().is_some();
-                    dispatch(&mut service, request, &answers).await;
-                    if exit {
+                    if request.method() == "exit" {
                         return (End::Exit { after_shutdown: shut_down }, writer);
                     }
+                    shut_down |= request.method() == "shutdown" && request.id().is_some();
+                    dispatch(&mut service, request, &answers).await;
                 }
                 // The sink only hands the reply to whoever waits for it.
                 Ok(Message::Reply(reply)) => {
                     let _ = replies.send(reply).await;
                 }
-                Err(response) => answer(&answers, *response).await,
+                Err(response) => answer(&answers, *response),
             }
         }
         let read = tokio::select! {
@@ -96,16 +123,21 @@ pub(super) async fn serve<S: LanguageServer>(
 
 /// Gives a message to the service and polls its handler once, in wire order.
 async fn dispatch<S: LanguageServer>(service: &mut LspService<S>, request: Request, answers: &mpsc::Sender<Response>) {
+    // A request of a name that begins with `$/` and that nobody knows gets no answer from the service; LSP wants one.
+    let unknown = request.id().cloned().map(|id| Response::from_error(id, Error::method_not_found()));
     let mut handler: BoxFuture<'static, Result<Option<Response>, ExitedError>> = service.call(request);
     match (&mut handler).now_or_never() {
-        Some(Ok(Some(response))) => answer(answers, response).await,
-        Some(_) => {}
+        Some(done) => {
+            if let Some(response) = done.ok().flatten().or(unknown) {
+                answer(answers, response);
+            }
+        }
         None => {
             let answers = answers.clone();
             // Ends with its handler, which never waits for a run, a model or, without a time limit, the client.
             tokio::spawn(async move {
-                if let Ok(Some(response)) = handler.await {
-                    answer(&answers, response).await;
+                if let Some(response) = handler.await.ok().flatten().or(unknown) {
+                    answer(&answers, response);
                 }
             });
         }
@@ -113,7 +145,7 @@ async fn dispatch<S: LanguageServer>(service: &mut LspService<S>, request: Reque
 }
 
 /// Queues an answer. One that does not fit waits in a task of its own, so that reading goes on.
-async fn answer(answers: &mpsc::Sender<Response>, response: Response) {
+fn answer(answers: &mpsc::Sender<Response>, response: Response) {
     if let Err(mpsc::error::TrySendError::Full(response)) = answers.try_send(response) {
         let answers = answers.clone();
         tokio::spawn(async move { answers.send(response).await });

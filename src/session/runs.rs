@@ -183,15 +183,16 @@ impl Runs {
             inner.usage.add(usage);
             inner.context = Some(*context);
         }
-        let found = inner.runs.iter_mut().find(|known| known.snapshot.id == run);
-        let Some(found) = found.filter(|found| !found.snapshot.status.is_final()) else {
+        let found = inner.runs.iter_mut().find(|known| known.snapshot.id == run)?;
+        if found.snapshot.status.is_final() {
             // Only what changes the world is worth telling when its run is over.
-            return matches!(event, Event::EditApplied { .. }).then(|| {
-                let told = inner.own.append(None, self.session, event);
-                inner.own.trim(self.max_events);
-                told
-            });
-        };
+            let Event::EditApplied { uri, hunks, rebased, .. } = event else { return None };
+            found.snapshot.count_edit(&uri, hunks.len());
+            let late = Event::EditApplied { uri, hunks, rebased, late: true };
+            let told = inner.own.append(None, self.session, late);
+            inner.own.trim(self.max_events);
+            return Some(told);
+        }
         found.snapshot.follow(&event)?;
         let told = found.log.append(Some(run), self.session, event);
         found.snapshot.event_count = found.log.count;
@@ -236,13 +237,7 @@ impl RunSnapshot {
                 self.status = self.status.to(RunStatus::Executing)?;
             }
             Event::Usage { usage, .. } => self.usage.add(usage),
-            Event::EditApplied { uri, hunks, .. } => {
-                let count = u32::try_from(hunks.len()).unwrap_or(u32::MAX);
-                match self.edits.iter_mut().find(|edit| edit.uri == *uri) {
-                    Some(edit) => edit.hunks += count,
-                    None => self.edits.push(EditCount { uri: uri.clone(), hunks: count }),
-                }
-            }
+            Event::EditApplied { uri, hunks, .. } => self.count_edit(uri, hunks.len()),
             Event::RunFinished { status, result_text, error } => {
                 self.status = self.status.to(*status)?;
                 self.result_text.clone_from(result_text);
@@ -251,6 +246,14 @@ impl RunSnapshot {
             _ => {}
         }
         Some(())
+    }
+
+    fn count_edit(&mut self, uri: &str, hunks: usize) {
+        let hunks = u32::try_from(hunks).unwrap_or(u32::MAX);
+        match self.edits.iter_mut().find(|edit| edit.uri == uri) {
+            Some(edit) => edit.hunks += hunks,
+            None => self.edits.push(EditCount { uri: uri.to_owned(), hunks }),
+        }
     }
 }
 
@@ -339,9 +342,11 @@ mod tests {
         assert_eq!(runs.append(run, finished(RunStatus::Completed)), None);
         assert_eq!(runs.append(run, text("late")), None);
         assert_eq!(runs.snapshot(run).expect("known").status, RunStatus::Cancelled);
-        let late = Event::EditApplied { uri: "file:///a".into(), hunks: Vec::new(), rebased: false, late: true };
-        let told = runs.append(run, late).expect("an edit that landed is always told");
+        let landed = Event::EditApplied { uri: "file:///a".into(), hunks: Vec::new(), rebased: false, late: false };
+        let told = runs.append(run, landed).expect("an edit that landed is always told");
         assert_eq!((told.run_id, told.sequence), (None, 1));
+        assert!(matches!(told.event, Event::EditApplied { late: true, .. }), "{told:?}");
+        assert_eq!(runs.snapshot(run).expect("known").edits.len(), 1, "the snapshot tells of it too");
     }
 
     #[test]

@@ -113,10 +113,15 @@ impl Client {
 
     /// The same, with `change` applied to the captured request before it is sent.
     pub(crate) async fn start_changed(setup: Setup<'_>, change: impl FnOnce(&mut Value)) -> Self {
+        Self::start_with(setup, Places::default(), change).await
+    }
+
+    /// The same, with a settings file.
+    pub(crate) async fn start_with(setup: Setup<'_>, places: Places, change: impl FnOnce(&mut Value)) -> Self {
         let (ours, theirs) = tokio::io::duplex(1 << 20);
         let (from_client, to_client) = tokio::io::split(theirs);
         let state_folder = tempfile::tempdir().expect("a folder");
-        let places = Places { config: None, state: Some(state_folder.path().to_path_buf()), ..Places::default() };
+        let places = Places { state: Some(state_folder.path().to_path_buf()), ..places };
         let server = tokio::spawn(cowrite::lsp::serve(from_client, to_client, places, CancellationToken::new()));
         let (input, mut output) = tokio::io::split(ours);
         let (out, mut outgoing) = mpsc::unbounded_channel::<Value>();

@@ -132,6 +132,9 @@ async fn unknown_methods_get_method_not_found_and_unknown_notifications_nothing(
     bare.message(json!({ "jsonrpc": "2.0", "id": 5, "method": "cowrite/nothing", "params": {} })).await;
     let answer = bare.next().await;
     assert_eq!((answer["id"].as_i64(), code(&answer)), (Some(5), -32601));
+    bare.message(json!({ "jsonrpc": "2.0", "id": 6, "method": "$/nothing", "params": {} })).await;
+    let answer = bare.next().await;
+    assert_eq!((answer["id"].as_i64(), code(&answer)), (Some(6), -32601), "also for names that begin with $/");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -152,6 +155,33 @@ async fn a_shutdown_cancels_what_runs_and_ends_every_progress() {
     client.notify("exit", Value::Null);
     assert_eq!(client.ended().await, ExitCode::SUCCESS);
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_setting_is_told_once_and_shown_on_its_line_and_the_rest_counts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("config.toml");
+    std::fs::write(&config, "mode = \"edit\"\n[limits]\nmax_tuns = 3\n").expect("written");
+    let setup = Setup {
+        personality: Personality::VsCode,
+        folder: folder.path(),
+        more_folders: Vec::new(),
+        settings: json!({}),
+        experimental: json!({}),
+    };
+    let places = Places { config: Some(config.clone()), ..Places::default() };
+    let client = Client::start_with(setup, places, |_| {}).await;
+    let shown = client
+        .until("diagnostics", |notifications, _| {
+            notifications.iter().find(|message| message["method"] == "textDocument/publishDiagnostics").cloned()
+        })
+        .await;
+    assert_eq!(shown["params"]["uri"], format!("file://{}", config.display()));
+    assert_eq!(shown["params"]["diagnostics"][0]["range"]["start"]["line"], 2);
+    assert!(shown.to_string().contains("max_turns"), "{shown}");
+    let messages = client.notifications("window/showMessage");
+    assert_eq!(messages.len(), 1);
+    assert!(messages[0].to_string().contains("config.toml:3:1: limits.max_tuns"), "{}", messages[0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -124,6 +124,28 @@ fn shutdown_and_exit_end_it_with_status_0_though_the_input_stays_open() {
 }
 
 #[test]
+fn exit_without_shutdown_still_tells_how_the_run_and_its_progress_end() {
+    let mut process = streaming(&[], None);
+    process.send(&json!({ "jsonrpc": "2.0", "method": "exit" }));
+    let mut told = Vec::new();
+    while !told.iter().any(|kind| kind == "runFinished") {
+        told.push(process.next()["params"]["event"]["type"].as_str().unwrap_or_default().to_owned());
+    }
+    assert_eq!(process.ended(Duration::from_secs(2)), Some(1));
+}
+
+#[test]
+fn an_output_that_nobody_reads_any_more_ends_the_process() {
+    let mut process = streaming(&[], None);
+    drop(process.child.stdout.take());
+    let began = Instant::now();
+    while process.child.try_wait().expect("a child").is_none() {
+        assert!(began.elapsed() < Duration::from_secs(3), "still there");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
 fn a_request_to_terminate_is_taken_in_order() {
     let process = streaming(&[], None);
     let id = i32::try_from(process.child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");

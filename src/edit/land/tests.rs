@@ -108,7 +108,13 @@ fn between(base: &str, wanted: &str) -> Patch {
 }
 
 fn landing(patch: &Patch, base: &str, buffer: &Buffer) -> Landing {
-    landed(patch, &Rope::from_str(base), &buffer.reported, Encoding::Utf16)
+    let base = Rope::from_str(base);
+    let whole = landed(patch, &base, &buffer.reported, 0, Encoding::Utf16);
+    // Looking at each change as it comes misses nothing.
+    let look = |come: usize| landed(patch, &base, &buffer.reported[..come], come - 1, Encoding::Utf16);
+    let found = (1..=buffer.reported.len()).any(|come| look(come) != Landing::Absent);
+    assert_eq!(found, whole != Landing::Absent, "step by step and at once");
+    whole
 }
 
 const BASE: &str = "one\ntwo\ntwo\nthree\n";
@@ -184,7 +190,7 @@ fn mended(base: &str, wanted: &str, first: &[(Range<usize>, &str)], later: &[(Ra
 
 fn misplaced(patch: &Patch, base: &str, buffer: &Buffer) -> Option<Vec<Hunk>> {
     let base = Rope::from_str(base);
-    Story::new(&base, &buffer.reported).misplaced(patch, buffer.reported.len(), Encoding::Utf16)
+    Story::new(&base, &buffer.reported, 0).misplaced(patch, buffer.reported.len(), Encoding::Utf16)
 }
 
 #[test]
