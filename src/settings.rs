@@ -12,7 +12,9 @@ mod node;
 mod places;
 mod read;
 mod schema;
+mod unusable;
 mod value;
+mod whole;
 
 pub mod template;
 
@@ -22,6 +24,7 @@ pub use read::Origin;
 pub use schema::{
     CommandKind, CommandSettings, Limits, ModelSettings, Needs, ProviderKind, ProviderSettings, Settings,
 };
+pub use unusable::Unusable;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};
@@ -54,7 +57,8 @@ impl Layer {
     #[must_use]
     pub fn toml(layer: LayerName, file: &Path, text: &str) -> Self {
         let source = Source { layer, file: Some(file.to_owned()) };
-        let content = node::from_toml(text).map_err(|error| Fault { at: error.at, ..whole(&source, error.message) });
+        let content =
+            node::from_toml(text).map_err(|error| Fault { at: error.at, ..whole_fault(&source, error.message) });
         Self { source, content }
     }
 
@@ -80,7 +84,7 @@ impl Layer {
             Err(error) => format!("could not read the settings file: {error}"),
         };
         let source = Source { layer, file: Some(file.to_owned()) };
-        Some(Self { content: Err(whole(&source, problem)), source })
+        Some(Self { content: Err(whole_fault(&source, problem)), source })
     }
 }
 
@@ -107,7 +111,7 @@ pub fn merge(layers: &[Layer]) -> Loaded {
             Err(fault) => loaded.faults.push(fault.clone()),
         }
     }
-    check_whole(&mut loaded);
+    whole::check(&mut loaded);
     // A fault that only the whole shows still belongs between its neighbours.
     loaded.faults.sort_by_key(|fault| (fault.source.layer, fault.at.as_ref().map(|at| at.bytes.start)));
     loaded
@@ -132,85 +136,7 @@ pub fn schema() -> serde_json::Value {
     schema
 }
 
-/// What only shows when all layers are together.
-fn check_whole(loaded: &mut Loaded) {
-    let mut left_out = Vec::new();
-    for (name, provider) in &mut loaded.settings.providers {
-        let key = |field: &str| read::dotted(&["providers", name.as_str(), field]);
-        if provider.kind.is_none() {
-            provider.kind = serde_json::from_value(name.as_str().into()).ok();
-        }
-        let problem = if provider.kind.is_none() {
-            let message = if apply::LATER_KINDS.contains(&name.as_str()) {
-                apply::kind_later(name)
-            } else {
-                "`kind` is missing: expected one of anthropic, openai-chat, ollama, script".to_owned()
-            };
-            Some((read::dotted(&["providers", name.as_str()]), message))
-        } else if !provider.insecure && provider.base_url.as_deref().is_some_and(value::leaves_in_plain) {
-            let message = "plain http goes to this machine only: expected https, or `insecure = true` beside it";
-            Some((key("base_url"), message.to_owned()))
-        } else {
-            None
-        };
-        if let Some((key, message)) = problem {
-            left_out.push((name.clone(), key, format!("{message} ({})", apply::not_used("provider", name))));
-        }
-    }
-    for (name, key, message) in left_out {
-        loaded.settings.providers.remove(&name);
-        fault_at(loaded, key, message);
-    }
-    check_models(loaded);
-}
-
-fn check_models(loaded: &mut Loaded) {
-    let mut wrong = Vec::new();
-    for (name, model) in &mut loaded.settings.models {
-        if let (Some(context), Some(output)) = (model.context, model.max_output)
-            && output >= context
-        {
-            // Without it the wire's own default counts.
-            model.max_output = None;
-            let message = format!("expected less than the {context} tokens of `context`, found {output}");
-            wrong.push((read::dotted(&["models", name.as_str(), "max_output"]), message));
-        }
-    }
-    if let Some(message) = loaded.settings.model.as_deref().and_then(|model| check_model(model, loaded)) {
-        wrong.push(("model".to_owned(), message));
-    }
-    for (key, message) in wrong {
-        fault_at(loaded, key, message);
-    }
-}
-
-fn check_model(model: &str, loaded: &Loaded) -> Option<String> {
-    let Some((table, _)) = split_model(model) else {
-        return Some(format!("expected PROVIDER/MODEL, such as \"anthropic/claude-sonnet-5-5\", found {model:?}"));
-    };
-    let is_kind = |kind: &str| serde_json::from_value::<ProviderKind>(kind.into()).is_ok();
-    let prefix = read::dotted(&["providers", table]);
-    if loaded.settings.providers.contains_key(table) || loaded.faults.iter().any(|fault| fault.key.starts_with(&prefix))
-    {
-        None
-    } else if apply::LATER_KINDS.contains(&table) {
-        Some(apply::kind_later(table))
-    } else if is_kind(table) {
-        None
-    } else {
-        Some(format!("there is no provider {table:?}: expected a table [{prefix}]"))
-    }
-}
-
-fn fault_at(loaded: &mut Loaded, key: String, message: String) {
-    let (source, at) = match loaded.origins.get(&key).cloned() {
-        Some(Origin { source, at }) => (source, at),
-        None => (Source { layer: LayerName::BuiltIn, file: None }, None),
-    };
-    loaded.faults.push(Fault { source, at, key, message, severity: Severity::Error });
-}
-
-fn whole(source: &Source, message: String) -> Fault {
+fn whole_fault(source: &Source, message: String) -> Fault {
     Fault { source: source.clone(), at: None, key: String::new(), message, severity: Severity::Error }
 }
 

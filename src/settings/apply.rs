@@ -62,7 +62,13 @@ const SETTINGS: &[Field<Settings>] = &[
     Field {
         key: "model",
         read: |settings, entry, reader| {
-            reader.put(&mut settings.model, entry, |node| value::some_text(node).map(Some));
+            if reader.put(&mut settings.model, entry, |node| value::some_text(node).map(Some)) {
+                settings.unusable.model = None;
+            } else {
+                // Somebody wanted another model than the one before; until it is known which, none is chosen.
+                settings.model = None;
+                settings.unusable.model = reader.faults.last().map(ToString::to_string);
+            }
         },
     },
     Field { key: "mode", read: mode },
@@ -107,6 +113,15 @@ const SETTINGS: &[Field<Settings>] = &[
     Field { key: "hooks", read: later },
     Field { key: "mcp", read: later },
 ];
+
+/// The key at the top of the settings that a fault's key is, or was most likely meant to be.
+pub(super) fn meant(key: &str) -> &str {
+    let known: Vec<_> = SETTINGS.iter().map(|field| field.key).collect();
+    if known.contains(&key) || key.contains('.') {
+        return key;
+    }
+    super::read::nearest(key, &known).unwrap_or(key)
+}
 
 /// The sections that the settings know and this version does not support.
 pub(super) const LATER: [&str; 5] = ["compaction", "permissions", "verify", "hooks", "mcp"];
@@ -166,12 +181,15 @@ fn provider(settings: &mut Settings, entry: &Entry, reader: &mut Reader<'_>) {
         reader.fault(entry.at.clone(), message);
     }
     reader.table(&mut provider, &entry.node, PROVIDER);
-    let count = reader.faults.len() - before;
-    if count == 0 {
-        settings.providers.insert(entry.key.clone(), provider);
-    } else {
+    let faults: Vec<_> = reader.faults.iter().skip(before).map(ToString::to_string).collect();
+    let count = faults.len();
+    if count > 0 {
         settings.providers.remove(&entry.key);
+        settings.unusable.add_provider(&entry.key, &faults.join("; "));
         consequence(reader, count, &not_used("provider", &entry.key));
+    } else if !settings.unusable.providers.contains_key(&entry.key) {
+        // A layer above does not mend the one below: it says little of where the faulty line wanted to go.
+        settings.providers.insert(entry.key.clone(), provider);
     }
 }
 

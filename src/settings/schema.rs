@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::unusable::Unusable;
 use crate::protocol::Mode;
 
 /// All settings, merged from their layers.
@@ -27,6 +28,9 @@ pub struct Settings {
     pub limits: Limits,
     /// Commands of the person's own; one with a built-in's name replaces it.
     pub commands: BTreeMap<String, CommandSettings>,
+    /// What was left out because of a fault and must not be replaced by a guess. Not a setting.
+    #[serde(skip)]
+    pub unusable: Unusable,
 }
 
 /// Which wire a provider speaks.
@@ -41,6 +45,33 @@ pub enum ProviderKind {
     Ollama,
     /// A conversation from a file.
     Script,
+}
+
+impl ProviderKind {
+    /// The tables that a model may name though nobody wrote them, and the kind of each.
+    pub const UNWRITTEN: [(&str, Self); 6] = [
+        ("anthropic", Self::Anthropic),
+        ("openai", Self::OpenaiChat),
+        ("openai-chat", Self::OpenaiChat),
+        ("ollama", Self::Ollama),
+        ("script", Self::Script),
+        ("scripted", Self::Script),
+    ];
+
+    /// The kind of a table that nobody wrote; `None` when such a table must be written.
+    #[must_use]
+    pub fn unwritten(table: &str) -> Option<Self> {
+        Self::UNWRITTEN.iter().find(|(name, _)| *name == table).map(|(_, kind)| *kind)
+    }
+
+    /// Whether requests stay on this machine when no table says where they go.
+    #[must_use]
+    pub fn is_local(self) -> bool {
+        match self {
+            Self::Ollama | Self::Script => true,
+            Self::Anthropic | Self::OpenaiChat => false,
+        }
+    }
 }
 
 /// One provider.

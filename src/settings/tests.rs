@@ -33,8 +33,8 @@ const WRONG: &[(&str, &str)] = &[
         "1:9: model: there is no provider \"lokal\": expected a table [providers.lokal]",
     ),
     (
-        "model = \"openai/gpt-5\"",
-        "1:9: model: providers of kind \"openai\" are not supported by this version; supported are anthropic, openai-chat, ollama, script",
+        "model = \"gemini/pro\"",
+        "1:9: model: providers of kind \"gemini\" are not supported by this version; supported are anthropic, openai-chat, ollama, script",
     ),
     (
         "mode = \"palan\"",

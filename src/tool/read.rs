@@ -44,10 +44,16 @@ impl Tool for Read {
     async fn call(&self, input: Input, context: &Context) -> Result<Answer, Failure> {
         let first = input.start_line.unwrap_or(1);
         let last = input.end_line.unwrap_or(usize::MAX);
-        if first == 0 || last < first {
-            return Err(Failure(format!(
-                "There are no lines {first} to {last}: lines count from 1, the last one comes second"
-            )));
+        if first == 0 || last == 0 {
+            let cure = if first == 0 {
+                "leave start_line out to begin at the first"
+            } else {
+                "leave end_line out to read to the end"
+            };
+            return Err(Failure(format!("There is no line 0: lines count from 1; {cure}")));
+        }
+        if last < first {
+            return Err(Failure(format!("There are no lines {first} to {last}: end_line comes before start_line")));
         }
         let place = context.roots.resolve(&input.path, Access::Read)?;
         let snapshot = context.editor.read(&place).await.map_err(hint)?;
@@ -160,11 +166,18 @@ mod tests {
             said(json!({"path": "a.rs", "start_line": 3})).await,
             "a.rs has 1 lines; start_line 3 is past its end"
         );
-        for arguments in
-            [json!({"path": "a.rs", "start_line": 0}), json!({"path": "a.rs", "start_line": 2, "end_line": 1})]
-        {
-            assert!(said(arguments).await.contains("lines count from 1"));
-        }
+        assert_eq!(
+            said(json!({"path": "a.rs", "start_line": 0})).await,
+            "There is no line 0: lines count from 1; leave start_line out to begin at the first"
+        );
+        assert_eq!(
+            said(json!({"path": "a.rs", "end_line": 0})).await,
+            "There is no line 0: lines count from 1; leave end_line out to read to the end"
+        );
+        assert_eq!(
+            said(json!({"path": "a.rs", "start_line": 2, "end_line": 1})).await,
+            "There are no lines 2 to 1: end_line comes before start_line"
+        );
         for path in ["../secret", "out", "/etc/passwd"] {
             assert!(said(json!({"path": path})).await.contains("is outside the workspace"), "{path}");
         }

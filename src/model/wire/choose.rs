@@ -66,14 +66,22 @@ pub(super) fn connect_in(settings: &Settings, environment: &Environment) -> Resu
 
 fn choose_in(settings: &Settings, environment: &Environment) -> Result<Choice, ModelError> {
     if let Some(name) = &settings.model {
-        split(name)?;
+        let (table, _) = split(name)?;
+        Plan::of(settings, environment, table)?;
         return Ok(Choice { name: name.clone(), why: "the setting model names it".to_owned() });
+    }
+    let unusable = &settings.unusable;
+    if unusable.model.is_some() {
+        return Err(unchosen(&unusable.faults().unwrap_or_default(), &[]));
     }
     // A script answers always, so it comes after everything that may be meant in earnest.
     let scripted =
         |table: &&str| Plan::of(settings, environment, table).is_ok_and(|plan| plan.kind == ProviderKind::Script);
     let configured = || settings.providers.keys().map(String::as_str);
-    let built_in = ["anthropic", "openai"].into_iter().filter(|table| !settings.providers.contains_key(*table));
+    // Where a fault hides what was meant, somebody's code must not go to a public host instead.
+    let faults = unusable.faults();
+    let built_in: &[_] = if faults.is_some() { &[] } else { &["anthropic", "openai"] };
+    let built_in = built_in.iter().copied().filter(|table| !settings.providers.contains_key(*table));
     let tables = configured().filter(|table| !scripted(table)).chain(built_in).chain(configured().filter(scripted));
     let mut unfit = Vec::new();
     for table in tables {
@@ -82,6 +90,9 @@ fn choose_in(settings: &Settings, environment: &Environment) -> Result<Choice, M
             Err(error) if settings.providers.contains_key(table) => unfit.push(format!(" {error}")),
             Err(_) => {}
         }
+    }
+    if let Some(faults) = faults {
+        return Err(unchosen(&faults, &unfit));
     }
     Err(ModelError::NotConfigured(format!(
         "No model is set up: set ANTHROPIC_API_KEY or OPENAI_API_KEY in the environment that the editor starts from, or \
@@ -119,14 +130,28 @@ enum Endpoint {
 impl<'a> Plan<'a> {
     fn of(settings: &Settings, environment: &Environment, table: &'a str) -> Result<Self, ModelError> {
         let Some(written) = settings.providers.get(table) else {
-            let Some(kind) = named(table) else {
+            if let Some(fault) = settings.unusable.providers.get(table) {
+                return Err(ModelError::NotConfigured(format!(
+                    "The provider {table} is not used because of a fault in the settings ({fault}); mend it."
+                )));
+            }
+            let kind = ProviderKind::unwritten(table);
+            if let Some(fault) = &settings.unusable.unread
+                && !kind.is_some_and(ProviderKind::is_local)
+            {
+                return Err(ModelError::NotConfigured(format!(
+                    "The provider {table} is not used because what the settings may say of it could not be read \
+                     ({fault}); mend it."
+                )));
+            }
+            let Some(kind) = kind else {
                 return Err(ModelError::NotConfigured(format!(
                     "The settings have no provider {table}; write a table [providers.{table}] with its kind."
                 )));
             };
             return Ok(Self { table, kind, settings: ProviderSettings::default(), written: false });
         };
-        let Some(kind) = written.kind.or_else(|| named(table)) else {
+        let Some(kind) = written.kind.or_else(|| ProviderKind::unwritten(table)) else {
             let mut missing = vec!["it needs kind (anthropic, openai-chat, ollama or script)".to_owned()];
             let base = written.base_url.as_deref().map(|base| Http::new(base, written.insecure, Duration::ZERO));
             missing.extend(base.and_then(Result::err));
@@ -219,23 +244,19 @@ impl<'a> Plan<'a> {
     }
 }
 
+fn unchosen(faults: &str, unfit: &[String]) -> ModelError {
+    ModelError::NotConfigured(format!(
+        "No model is chosen because of a fault in the settings that may hide which one is meant ({faults}); mend it.{}",
+        unfit.concat()
+    ))
+}
+
 fn unusable(table: &str, missing: &[String]) -> ModelError {
     ModelError::NotConfigured(format!("The provider {table} cannot be used: {}.", missing.join("; also, ")))
 }
 
 fn empty(variable: &str) -> String {
     format!("the environment variable {variable} is empty; set it where the editor starts from")
-}
-
-/// The kind that a table's name stands for.
-fn named(table: &str) -> Option<ProviderKind> {
-    match table {
-        "anthropic" => Some(ProviderKind::Anthropic),
-        "openai" | "openai-chat" => Some(ProviderKind::OpenaiChat),
-        "ollama" => Some(ProviderKind::Ollama),
-        "script" | "scripted" => Some(ProviderKind::Script),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,9 @@
+use std::path::Path;
+
+use serde_json::json;
+
 use super::*;
+use crate::settings::{Layer, LayerName, Places, load, merge};
 
 fn settings(toml: &str) -> Settings {
     toml::from_str(toml).unwrap()
@@ -6,14 +11,25 @@ fn settings(toml: &str) -> Settings {
 
 /// What a person is told of the choice.
 fn chosen(toml: &str, variables: &[(&str, &str)]) -> String {
-    let (settings, environment) = (settings(toml), Environment::of(variables));
-    let choice = choose_in(&settings, &environment).and_then(|choice| {
-        connect_in(&settings, &environment).map(|provider| {
+    told(&settings(toml), variables)
+}
+
+fn told(settings: &Settings, variables: &[(&str, &str)]) -> String {
+    let environment = Environment::of(variables);
+    let choice = choose_in(settings, &environment).and_then(|choice| {
+        connect_in(settings, &environment).map(|provider| {
             assert_eq!(provider.name(), choice.name);
             format!("{} because {}", choice.name, choice.why)
         })
     });
     choice.unwrap_or_else(|error| error.to_string())
+}
+
+/// The same where the text is read as a settings file is, and the editor says what it has to say.
+fn from_file(toml: &str, editor: &serde_json::Value) -> String {
+    let file = Layer::toml(LayerName::User, Path::new("/c/config.toml"), toml);
+    let editor = Layer::json(LayerName::InitializationOptions, editor);
+    told(&merge(&[file, editor]).settings, &[ANTHROPIC, OPENAI])
 }
 
 const ANTHROPIC: (&str, &str) = ("ANTHROPIC_API_KEY", "sk-canary");
@@ -90,4 +106,113 @@ fn openais_key_goes_to_openai_only() {
 fn what_is_known_of_a_model_is_used() {
     let settings = settings("model = \"scripted/demo\"\n[models.\"scripted/demo\"]\ncontext = 4096");
     assert_eq!(connect_in(&settings, &Environment::of(&[])).unwrap().context(), Some(4096));
+}
+
+const TYPO: &str = "[providers.anthropic]\nbaseurl = \"http://127.0.0.1:1\"\n";
+const LATER: &str = "[providers.openai]\nbase_url = \"http://127.0.0.1:1\"\n";
+const SOUND: &str = "[providers.local]\nkind = \"openai-chat\"\nbase_url = \"http://127.0.0.1:1\"\n";
+
+#[test]
+fn a_model_of_a_faulty_table_never_goes_to_the_public_host_of_that_name() {
+    let named = |model: &str, tables: &str| from_file(&format!("model = {model:?}\n{tables}"), &json!({}));
+    insta::assert_snapshot!(named("anthropic/m", TYPO), @"The provider anthropic is not used because of a fault in the settings (/c/config.toml:3:1: providers.anthropic.baseurl: unknown key; did you mean `base_url`?); mend it.");
+    insta::assert_snapshot!(named("openai/gpt", LATER), @r#"The provider openai is not used because of a fault in the settings (/c/config.toml:2:12: providers.openai: providers of kind "openai" are not supported by this version; supported are anthropic, openai-chat, ollama, script); mend it."#);
+    insta::assert_snapshot!(named("foo/m", "[providers.foo]\nkind = \"openai-chat\"\nbase_ulr = \"http://127.0.0.1:1\"\nport = 1"), @"The provider foo is not used because of a fault in the settings (/c/config.toml:4:1: providers.foo.base_ulr: unknown key; did you mean `base_url`?; /c/config.toml:5:1: providers.foo.port: unknown key; known here: kind, base_url, api_key_env, insecure, path, api_key_command, api_key, resource, deployment, api_version, region); mend it.");
+    insta::assert_snapshot!(named("far/m", "[providers.far]\nkind = \"ollama\"\nbase_url = \"http://far.example\""), @"The provider far is not used because of a fault in the settings (/c/config.toml:4:12: providers.far.base_url: plain http goes to this machine only: expected https, or `insecure = true` beside it); mend it.");
+    // What the editor adds to a faulty table does not say where the faulty line wanted to go.
+    let editor = json!({"model": "anthropic/m", "providers": {"anthropic": {"api_key_env": "ANTHROPIC_API_KEY"}}});
+    assert_eq!(from_file(TYPO, &editor), named("anthropic/m", TYPO).replace(":3:1", ":2:1"));
+}
+
+#[test]
+fn a_table_whose_name_is_mistyped_is_missed_where_a_public_provider_would_take_its_place() {
+    let named = |tables: &str| from_file(&format!("model = \"anthropic/m\"\n{tables}"), &json!({}));
+    insta::assert_snapshot!(named("[providers.Antropic]\nbase_url = \"http://127.0.0.1:1\""), @"The provider anthropic is not used because of a fault in the settings (/c/config.toml:2:12: providers.Antropic: `kind` is missing: expected one of anthropic, openai-chat, ollama, script); mend it.");
+    insta::assert_snapshot!(named("[provider.anthropic]\nbase_url = \"http://127.0.0.1:1\""), @"The provider anthropic is not used because what the settings may say of it could not be read (/c/config.toml:2:2: provider: unknown key; did you mean `providers`?); mend it.");
+    insta::assert_snapshot!(named("[[providers]]\nname = \"anthropic\"\nbase_url = \"http://127.0.0.1:1\""), @"The provider anthropic is not used because what the settings may say of it could not be read (/c/config.toml:2:1: providers: expected a table, found a list); mend it.");
+}
+
+#[test]
+fn a_fault_of_another_table_leaves_a_named_model_alone() {
+    for model in ["local/m", "openai/gpt", "ollama/qwen", "scripted/demo"] {
+        let said = from_file(&format!("model = {model:?}\n{TYPO}{SOUND}"), &json!({}));
+        assert_eq!(said, format!("{model} because the setting model names it"));
+    }
+    let later = "model = \"anthropic/m\"\n[providers.bedrock]\nregion = \"eu\"";
+    assert_eq!(from_file(later, &json!({})), "anthropic/m because the setting model names it");
+}
+
+#[test]
+fn while_a_table_is_faulty_no_public_provider_is_chosen_unasked() {
+    insta::assert_snapshot!(from_file(TYPO, &json!({})), @"No model is chosen because of a fault in the settings that may hide which one is meant (/c/config.toml:2:1: providers.anthropic.baseurl: unknown key; did you mean `base_url`?); mend it.");
+    insta::assert_snapshot!(from_file(LATER, &json!({})), @r#"No model is chosen because of a fault in the settings that may hide which one is meant (/c/config.toml:1:12: providers.openai: providers of kind "openai" are not supported by this version; supported are anthropic, openai-chat, ollama, script); mend it."#);
+    insta::assert_snapshot!(from_file("[providers.mine]\nkind = \"olama\"", &json!({})), @r#"No model is chosen because of a fault in the settings that may hide which one is meant (/c/config.toml:2:8: providers.mine.kind: expected one of anthropic, openai-chat, ollama, script, found "olama"; did you mean "ollama"?); mend it."#);
+    insta::assert_snapshot!(from_file("providers = []", &json!({})), @"No model is chosen because of a fault in the settings that may hide which one is meant (/c/config.toml:1:13: providers: expected a table, found a list); mend it.");
+    // Nor is a key the cure where there is none.
+    let file = Layer::toml(LayerName::User, Path::new("/c/config.toml"), LATER);
+    let without_keys = told(&merge(&[file]).settings, &[]);
+    assert_eq!(without_keys, from_file(LATER, &json!({})));
+    // A table that is sound is the person's own word.
+    let sound = format!("{TYPO}{SOUND}[models.\"local/qwen\"]");
+    assert_eq!(from_file(&sound, &json!({})), "local/qwen because providers.local is in the settings");
+}
+
+#[test]
+fn a_model_that_was_named_wrongly_is_not_replaced_by_another() {
+    let tables = format!("{SOUND}[models.\"local/qwen\"]");
+    insta::assert_snapshot!(from_file(&format!("model = [\"local/qwen\"]\n{tables}"), &json!({})), @"No model is chosen because of a fault in the settings that may hide which one is meant (/c/config.toml:1:9: model: expected text in quotes, found a list); mend it.");
+    insta::assert_snapshot!(from_file(&format!("modle = \"local/qwen\"\n{tables}"), &json!({})), @"No model is chosen because of a fault in the settings that may hide which one is meant (/c/config.toml:1:1: modle: unknown key; did you mean `model`?); mend it.");
+    insta::assert_snapshot!(from_file("model = \"anthropic/m\"", &json!({"model": ["local/qwen"]})), @"No model is chosen because of a fault in the settings that may hide which one is meant (initializationOptions: model: expected text in quotes, found a list); mend it.");
+    assert_eq!(
+        from_file("model = 3", &json!({"model": "scripted/demo"})),
+        "scripted/demo because the setting model names it"
+    );
+}
+
+#[test]
+fn other_faults_of_the_file_do_not_matter_for_the_choice() {
+    for file in
+        ["[limits]\nmax_turn = 3", "mode = 3", "[hooks]", "[models.x]\n", "[commands.a]\ntitle = \"A\"", "zzz = 1"]
+    {
+        let said = from_file(file, &json!({}));
+        assert_eq!(said, "anthropic/claude-sonnet-5-5 because ANTHROPIC_API_KEY is set", "{file}");
+    }
+}
+
+#[test]
+fn a_settings_file_that_cannot_be_read_sends_nothing_to_a_public_provider() {
+    let broken = "[providers.local\n";
+    insta::assert_snapshot!(from_file(broken, &json!({})), @"No model is chosen because of a fault in the settings that may hide which one is meant (/c/config.toml:1:17: this is not TOML: unclosed table, expected `]`); mend it.");
+    insta::assert_snapshot!(from_file(broken, &json!({"model": "anthropic/m"})), @"The provider anthropic is not used because what the settings may say of it could not be read (/c/config.toml:1:17: this is not TOML: unclosed table, expected `]`); mend it.");
+    insta::assert_snapshot!(from_file(broken, &json!({"model": "local/m"})), @"The provider local is not used because what the settings may say of it could not be read (/c/config.toml:1:17: this is not TOML: unclosed table, expected `]`); mend it.");
+    // What the editor says in full needs no file.
+    let local = json!({"kind": "openai-chat", "base_url": "http://127.0.0.1:1"});
+    for (model, tables) in
+        [("local/m", json!({"local": local})), ("anthropic/m", json!({"anthropic": {}})), ("scripted/demo", json!({}))]
+    {
+        let said = from_file(broken, &json!({"model": model, "providers": tables}));
+        assert_eq!(said, format!("{model} because the setting model names it"));
+    }
+    insta::assert_snapshot!(from_file("", &json!("fast")), @"No model is chosen because of a fault in the settings that may hide which one is meant (initializationOptions: expected a table, found text); mend it.");
+
+    let folder = tempfile::tempdir().unwrap();
+    let from_disk = |config: &Path, config_is_named| {
+        let places = Places { config: Some(config.to_owned()), config_is_named, state: None };
+        told(&load(&places, None).settings, &[ANTHROPIC, OPENAI]).replace(&config.display().to_string(), "FILE")
+    };
+    insta::assert_snapshot!(from_disk(folder.path(), false), @"No model is chosen because of a fault in the settings that may hide which one is meant (FILE: could not read the settings file: it is not a regular file); mend it.");
+    let missing = folder.path().join("missing.toml");
+    insta::assert_snapshot!(from_disk(&missing, true), @"No model is chosen because of a fault in the settings that may hide which one is meant (FILE: there is no such file; COWRITE_CONFIG names it: expected a settings file); mend it.");
+    assert_eq!(from_disk(&missing, false), "anthropic/claude-sonnet-5-5 because ANTHROPIC_API_KEY is set");
+}
+
+#[test]
+fn the_settings_and_the_choice_accept_the_same_tables_that_nobody_wrote() {
+    let names = ["anthropic", "openai", "openai-chat", "ollama", "script", "scripted", "gemini", "azure", "mine"];
+    for table in names {
+        let file = Layer::toml(LayerName::User, Path::new("/c/config.toml"), &format!("model = \"{table}/demo\""));
+        let loaded = merge(&[file]);
+        let connected = connect_in(&loaded.settings, &Environment::of(&[ANTHROPIC, OPENAI])).is_ok();
+        assert_eq!(loaded.faults.is_empty(), connected, "{table}: {:?}", loaded.faults);
+    }
 }
