@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 use tower_lsp::ls_types::MessageType;
 
@@ -24,6 +25,8 @@ pub(super) struct Ended {
     pub(super) edited: bool,
     pub(super) text: Option<String>,
     pub(super) error: Option<String>,
+    /// The task that ends its progress. The answer comes after it: an editor with one line for both shows the later one.
+    pub(super) progress: Option<JoinHandle<()>>,
 }
 
 /// The folder that answer documents are written to.
@@ -40,9 +43,13 @@ impl Answers {
     /// Shows how a run ended. Goes on as a task of its own: the pump does not wait for the client.
     pub(super) fn show(self: &Arc<Self>, client: &Client, tasks: &TaskTracker, ended: Ended) {
         let (answers, client) = (self.clone(), client.clone());
-        let Ended { run, title, edited, text, error } = ended;
+        let Ended { run, title, edited, text, error, progress } = ended;
         // Ends with the time limits of its requests.
         tasks.spawn(async move {
+            if let Some(progress) = progress {
+                // Nothing is lost when it failed; it is bounded by the time limit of its one request.
+                let _ = progress.await;
+            }
             if let Some(error) = error {
                 return client.message(MessageType::ERROR, &format!("Cowrite: {error}")).await;
             }

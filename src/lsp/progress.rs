@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
 use tower_lsp::ls_types::notification::Progress as ProgressNotification;
@@ -24,6 +25,7 @@ pub(super) struct Progress {
     message: watch::Sender<String>,
     /// The last words of the model, to show what it is writing.
     writing: String,
+    task: JoinHandle<()>,
 }
 
 /// The token of a run's progress.
@@ -47,8 +49,13 @@ impl Progress {
         }
         let (message, messages) = watch::channel(String::new());
         // Ends when this struct is dropped, and within the time limit of its one request.
-        tasks.spawn(report(client.clone(), run, title, messages));
-        Some(Self { message, writing: String::new() })
+        let task = tasks.spawn(report(client.clone(), run, title, messages));
+        Some(Self { message, writing: String::new(), task })
+    }
+
+    /// Ends it; the task is done when the client has been told.
+    pub(super) fn end(self) -> JoinHandle<()> {
+        self.task
     }
 
     /// Shows an event. Never waits: only the newest message is kept.

@@ -108,7 +108,7 @@ async fn write(
     told: Told,
 ) {
     let Told { envelope, title } = told;
-    let mut edited = false;
+    let (mut edited, mut progress) = (false, None);
     if let Some(run) = envelope.run_id {
         if matches!(envelope.event, Event::RunStarted { .. }) {
             let progress = Progress::begin(client, showing, run, title.to_string());
@@ -122,13 +122,12 @@ async fn write(
             }
         }
         if matches!(envelope.event, Event::RunFinished { .. }) {
-            // Dropping it ends the progress.
-            shown.remove(&run);
+            progress = shown.remove(&run).and_then(|shown| shown.progress).map(Progress::end);
         }
     }
     if client.caps().events {
         client.notify::<CowriteEvent>(envelope).await;
     } else if let (Some(run), Event::RunFinished { result_text, error, .. }) = (envelope.run_id, envelope.event) {
-        answers.show(client, showing, Ended { run, title, edited, text: result_text, error });
+        answers.show(client, showing, Ended { run, title, edited, text: result_text, error, progress });
     }
 }

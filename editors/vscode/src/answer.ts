@@ -36,11 +36,13 @@ const refreshMs = 80;
 export class Answers implements vscode.TextDocumentContentProvider, vscode.Disposable {
   private readonly runs = new Map<string, Run>();
   private readonly changed = new vscode.EventEmitter<vscode.Uri>();
-  private readonly registration = vscode.workspace.registerTextDocumentContentProvider(scheme, this);
   private shown: Run | undefined;
   private refresh: NodeJS.Timeout | undefined;
 
   readonly onDidChange = this.changed.event;
+
+  // Registering looks at onDidChange, which therefore stands above.
+  private readonly registration = vscode.workspace.registerTextDocumentContentProvider(scheme, this);
 
   provideTextDocumentContent(): string {
     if (!this.shown) {

@@ -1,0 +1,150 @@
+// What a person does in VS Code, step by step; each step is a line, and a screenshot where there is something to see.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+const { URL: url, SCREENS, PROJECT, SETTINGS, CHROMIUM } = process.env;
+const limit = 30_000;
+
+const browser = await chromium.launch({
+  executablePath: CHROMIUM,
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ],
+});
+const page = await browser.newPage({ viewport: { width: 1200, height: 760 } });
+page.setDefaultTimeout(limit);
+
+const shot = (name) => page.screenshot({ path: join(SCREENS, `vscode-${name}.png`) });
+
+function check(what, condition) {
+  if (!condition) {
+    throw new Error(what);
+  }
+}
+
+/** Waits for a condition that is looked at again and again. */
+async function until(what, condition) {
+  const end = Date.now() + limit;
+  let found;
+  while (!(found = await condition())) {
+    check(`waited ${limit / 1000} s for: ${what}`, Date.now() < end);
+    await page.waitForTimeout(50);
+  }
+  console.log(`ok vscode ${what}`);
+  return found;
+}
+
+/** The lines of the editor of a file, as they are on the screen. */
+async function lines(file) {
+  const editor = page.locator(`.editor-instance[aria-label*="${file}"], .monaco-editor[data-uri$="/${file}"]`).first();
+  const rows = await editor.locator('.view-line').evaluateAll((all) =>
+    all
+      .map((row) => ({ top: parseFloat(row.style.top), text: row.textContent.replace(/\u00a0/g, ' ') }))
+      .sort((a, b) => a.top - b.top)
+      .map((row) => row.text),
+  );
+  return rows;
+}
+
+async function statusBar() {
+  return (await page.locator('.statusbar-item').allTextContents()).join(' | ');
+}
+
+/** Runs a command from the palette, and types into the box that it opens. */
+async function palette(title, prompt) {
+  await page.keyboard.press('F1');
+  const input = page.locator('.quick-input-widget input').first();
+  await input.waitFor({ state: 'visible' });
+  await input.fill(`>${title}`);
+  await page.locator('.quick-input-list .monaco-list-row', { hasText: title }).first().waitFor();
+  await page.keyboard.press('Enter');
+  if (prompt !== undefined) {
+    await page.locator('.quick-input-widget', { hasText: 'Press \'Enter\' to confirm' }).waitFor();
+    await page.keyboard.type(prompt);
+    await page.keyboard.press('Enter');
+  }
+}
+
+async function story() {
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      await page.goto(url);
+      break;
+    } catch (error) {
+      check(`code-server does not answer: ${error.message}`, attempt < 100);
+      await page.waitForTimeout(200);
+    }
+  }
+  await page.locator('.monaco-workbench').waitFor();
+  console.log('ok vscode starts');
+
+  // Open a file and leave something unsaved in it: the agent must see it.
+  await page.locator('.explorer-folders-view .monaco-list-row', { hasText: 'poem.txt' }).dblclick();
+  await until('opens the file', async () => (await lines('poem.txt'))[0] === 'roses are red');
+  await page.locator('.view-line').first().click();
+  await page.keyboard.press('Control+Home');
+  await page.keyboard.type('typed, not saved\n');
+  await until('has an unsaved line', async () => (await lines('poem.txt'))[0] === 'typed, not saved');
+
+  // A command from the palette edits the buffer; meanwhile the status bar shows the progress.
+  await palette('Cowrite: Edit…', 'shout');
+  await until('shows the progress', async () => /Cowrite: Edit: shout/.test(await statusBar()));
+  await shot('progress');
+  await until('edits the buffer', async () => {
+    const [first, second] = await lines('poem.txt');
+    return first === 'TYPED, NOT SAVED' && second === 'ROSES are red';
+  });
+  await until('says the end', async () => /It shouts now/.test(await statusBar()));
+  await until('ends the progress', async () => !/Cowrite: Edit: shout/.test(await statusBar()));
+  await shot('edited');
+  check('the disk was written', readFileSync(join(PROJECT, 'poem.txt'), 'utf8') === 'roses are red\nviolets are blue\n');
+
+  await page.locator('.view-line').first().click();
+  await page.keyboard.press('Control+z');
+  await until('takes the edit back with one undo', async () => {
+    const [first, second] = await lines('poem.txt');
+    return first === 'typed, not saved' && second === 'roses are red';
+  });
+
+  // An answer streams into a document beside the editor.
+  await palette('Cowrite: Ask…', 'why so blue');
+  await until('shows the answer', async () => {
+    // A narrow editor wraps its lines.
+    const text = (await lines('Cowrite.md')).join(' ').replace(/\s+/g, ' ');
+    return text.includes('because of the sky');
+  });
+  await shot('answer');
+
+  // A model that hangs, and a cancel.
+  await palette('Cowrite: Ask…', 'hang');
+  await until('has a run at work', async () => /Cowrite: Ask: hang/.test(await statusBar()));
+  await palette('Cowrite: Stop All Runs');
+  await until('cancels it', async () => !/Cowrite: Ask: hang/.test(await statusBar()));
+
+  // A server that is not there is said, with the way out.
+  writeFileSync(SETTINGS, JSON.stringify({ 'cowrite.server.path': '/no/such/cowrite' }));
+  await page.reload();
+  const toast = page.locator('.notification-toast', { hasText: '/no/such/cowrite is not an executable file' });
+  await toast.waitFor();
+  check('the message has its buttons', /Open Setting/.test(await toast.textContent()));
+  await shot('missing');
+  console.log('ok vscode says that the server is missing');
+}
+
+try {
+  await story();
+} catch (error) {
+  console.log(`FAILED vscode: ${error.message}`);
+  await shot('failed');
+  process.exitCode = 1;
+} finally {
+  await browser.close();
+}
