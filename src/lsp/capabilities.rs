@@ -24,6 +24,8 @@ pub(super) struct Caps {
     /// Whether every change that the client made before it answered a request is reported before any later one, so that
     /// the first report after a reply tells whether the edit was applied.
     pub(super) reports_in_order: bool,
+    /// Whether an error that answers a command is only logged, so that the person must hear of it otherwise.
+    pub(super) hides_command_errors: bool,
     /// Whether progress can be shown.
     pub(super) progress: bool,
     /// Whether documents can be opened.
@@ -46,6 +48,7 @@ impl Caps {
         let our = |key: &str| ours.and_then(|ours| ours.get(key)).and_then(Value::as_bool).unwrap_or(false);
         // Neovim does not say that it takes versioned edits, but it does.
         let neovim = name.eq_ignore_ascii_case("neovim");
+        let helix = name.eq_ignore_ascii_case("helix");
         Self {
             encoding: encoding(client),
             apply_edit: workspace.and_then(|workspace| workspace.apply_edit).unwrap_or(false),
@@ -54,7 +57,8 @@ impl Caps {
                 .and_then(|edit| edit.resource_operations.as_ref())
                 .is_some_and(|operations| operations.contains(&tower_lsp::ls_types::ResourceOperationKind::Create)),
             // Both apply an edit and record its change before they answer; VS Code answers before it reports.
-            reports_in_order: neovim || name.eq_ignore_ascii_case("helix"),
+            reports_in_order: neovim || helix,
+            hides_command_errors: helix,
             progress: window.and_then(|window| window.work_done_progress).unwrap_or(false),
             show_document: window.and_then(|window| window.show_document.as_ref()).is_some_and(|show| show.support),
             events: our("events"),

@@ -13,6 +13,14 @@ use crate::workspace::{Ask, Target, Workspace};
 
 /// The answer to `workspace/executeCommand`.
 pub(super) fn execute(state: &State, params: ExecuteCommandParams) -> Result<Value> {
+    let answer = answer(state, params);
+    if let Err(error) = &answer {
+        state.command_failed(&error.message);
+    }
+    answer
+}
+
+fn answer(state: &State, params: ExecuteCommandParams) -> Result<Value> {
     let workspace = state.workspace()?;
     match parse(params, workspace.catalog())? {
         Asked::Run { command, args } => start(state, workspace, command, args),

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 use super::answer::{Answers, Ended};
 use super::client::{Client, CowriteEvent};
 use super::progress::Progress;
-use crate::protocol::{Event, RunId};
+use crate::protocol::{Event, RunId, RunStatus};
 use crate::session::{Outlet, Told};
 
 /// Events that may wait for the client before deltas begin to merge.
@@ -127,7 +127,9 @@ async fn write(
     }
     if client.caps().events {
         client.notify::<CowriteEvent>(envelope).await;
-    } else if let (Some(run), Event::RunFinished { result_text, error, .. }) = (envelope.run_id, envelope.event) {
+    } else if let (Some(run), Event::RunFinished { status, result_text, error }) = (envelope.run_id, envelope.event) {
+        // Whoever stopped a run does not want what it had said so far in front of them.
+        let result_text = result_text.filter(|_| status != RunStatus::Cancelled);
         answers.show(client, showing, Ended { run, title, edited, text: result_text, error, progress });
     }
 }

@@ -128,6 +128,16 @@ impl State {
         });
     }
 
+    /// Tells the person why a command did nothing, where the editor would not.
+    pub(super) fn command_failed(&self, why: &str) {
+        if !self.client.caps().hides_command_errors {
+            return;
+        }
+        let (client, text) = (self.client.clone(), format!("Cowrite: {why}"));
+        // Ends when the client has taken it.
+        tokio::spawn(async move { client.message(MessageType::ERROR, &text).await });
+    }
+
     /// Cancels what runs; `exit` or the end of input does the rest.
     pub(super) fn shutdown(&self) {
         self.life.shutdown.cancel();

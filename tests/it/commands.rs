@@ -196,6 +196,42 @@ async fn for_a_client_without_events_the_answer_opens_as_a_document() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn helix_hides_command_errors_so_a_message_tells_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let client = Client::start(Setup::scripted(Personality::Helix, folder.path(), &[])).await;
+    client.execute("cowrite.explain", json!({})).await.expect_err("it needs a uri");
+    let message = client
+        .until("a message", |notifications, _| {
+            notifications.iter().find(|message| message["method"] == "window/showMessage").cloned()
+        })
+        .await;
+    assert_eq!(message["params"]["type"], 1, "{message}");
+    assert!(message["params"]["message"].as_str().expect("a text").contains("uri"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_ask_puts_nothing_in_front_of_the_person() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut setup = Setup::scripted(Personality::Helix, folder.path(), &[("go on", vec![endless()])]);
+    setup.experimental = json!({});
+    let client = Client::start(setup).await;
+    let run = client.run("cowrite.ask", json!({ "prompt": "go on" })).await;
+    client
+        .until("its first words", |notifications, _| {
+            notifications.iter().any(|message| message.to_string().contains("word")).then_some(())
+        })
+        .await;
+    client.execute("cowrite.cancel", json!({ "runId": run })).await.expect("an answer");
+    client
+        .until("the end of the progress", |notifications, _| {
+            notifications.iter().any(|message| message["params"]["value"]["kind"] == "end").then_some(())
+        })
+        .await;
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert_eq!(client.requests("window/showDocument"), Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn code_actions_are_complete_and_only_where_they_make_sense() {
     let folder = tempfile::tempdir().expect("a folder");
     let client = Client::start(Setup::scripted(Personality::Helix, folder.path(), &[])).await;
