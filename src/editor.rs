@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use crate::edit::Patch;
 use crate::protocol::HunkView;
@@ -90,6 +91,8 @@ pub struct Change {
     pub label: String,
     /// What to do.
     pub what: What,
+    /// Set when the person stops the run: nothing is sent after that.
+    pub cancel: CancellationToken,
 }
 
 /// What a change does.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use ropey::Rope;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 use tower_lsp::ls_types::{
     self as lsp, DocumentChanges, OneOf, OptionalVersionedTextDocumentIdentifier, Position, TextDocumentEdit, TextEdit,
     Uri, WorkspaceEdit,
@@ -80,20 +81,42 @@ impl Applier {
     }
 
     /// Applies `patch`, made against `base`, to the buffer as it is now.
-    pub(super) async fn apply(&self, uri: &Uri, base: &Snapshot, patch: &Patch, label: &str) -> Outcome {
+    pub(super) async fn apply(
+        &self,
+        uri: &Uri,
+        base: &Snapshot,
+        patch: &Patch,
+        label: &str,
+        cancel: &CancellationToken,
+    ) -> Outcome {
         if !self.client.caps().apply_edit {
             return Outcome::Refused { reason: "the editor does not take edits from a language server".into() };
         }
         let turn = self.turn(uri.as_str());
         // Bounded: whoever holds it ends within the time limits of an edit.
-        let _turn = turn.lock().await;
-        self.apply_in_turn(uri, base, patch, label).await
+        let _turn = tokio::select! {
+            biased;
+            () = cancel.cancelled() => return stopped(),
+            turn = turn.lock() => turn,
+        };
+        self.apply_in_turn(uri, base, patch, label, cancel).await
     }
 
-    async fn apply_in_turn(&self, uri: &Uri, base: &Snapshot, patch: &Patch, label: &str) -> Outcome {
+    async fn apply_in_turn(
+        &self,
+        uri: &Uri,
+        base: &Snapshot,
+        patch: &Patch,
+        label: &str,
+        cancel: &CancellationToken,
+    ) -> Outcome {
         let (mut base, mut patch) = (base.clone(), patch.clone());
         let mut rebased = false;
         for _ in 0..TRIES {
+            // Nothing new is sent once the person has stopped the run; what is on its way is still followed.
+            if cancel.is_cancelled() {
+                return stopped();
+            }
             let Some((now, incoming)) = self.documents.watch(uri.as_str()) else { return closed() };
             let moved = if now.rope().is_instance(base.rope()) {
                 patch.clone()
@@ -120,7 +143,7 @@ impl Applier {
                     let late = self.watch_late(uri.clone(), sent, rebased);
                     return Outcome::NotConfirmed { reason, late: Some(late) };
                 }
-                Verdict::Closed => return closed(),
+                Verdict::Closed => return closed_meanwhile(),
             }
         }
         match self.documents.snapshot(uri.as_str()) {
@@ -166,12 +189,13 @@ impl Applier {
                         },
                     };
                 }
-                Verdict::Closed => return closed(),
+                Verdict::Closed => return closed_meanwhile(),
                 Verdict::Misplaced | Verdict::Stale | Verdict::Refused(_) | Verdict::Silent(_) => {}
             }
         }
-        Outcome::Refused {
+        Outcome::NotConfirmed {
             reason: "the editor applied the edit to a text that had changed, and it could not be put right while the person was typing; read the file before you go on".into(),
+            late: None,
         }
     }
 
@@ -179,6 +203,7 @@ impl Applier {
     async fn send(&self, uri: &Uri, sent: &mut Sent, label: &str) -> Verdict {
         let edit = self.workspace_edit(uri, &sent.base, &sent.patch);
         let in_order = self.client.caps().reports_in_order;
+        let versioned = self.client.caps().document_changes;
         let encoding = self.client.caps().encoding;
         let client = self.client.clone();
         let label = label.to_owned();
@@ -199,7 +224,8 @@ impl Applier {
                 biased;
                 () = sleep_until(deadline) => {
                     // An editor that says yes and reports other changes, but never this one, has dropped it.
-                    return if replied && !sent.reports.seen.is_empty() {
+                    // One that does not look at versions has dropped nothing: sent again, it might come twice.
+                    return if replied && versioned && !sent.reports.seen.is_empty() {
                         Verdict::Stale
                     } else if replied {
                         Verdict::Silent(format!("the editor said yes, but its buffer did not show the edit within {} s", AFTER_REPLY.as_secs()))
@@ -214,7 +240,11 @@ impl Applier {
                     match reply.unwrap_or(Ok(Err(Unanswered::Error("the request was lost".into())))) {
                         Ok(Ok(reply)) if reply.applied => deadline = Instant::now() + AFTER_REPLY,
                         Ok(Ok(reply)) => return self.refused(sent, reply.failure_reason, encoding).await,
-                        Ok(Err(error)) => return Verdict::Refused(error.to_string()),
+                        // An error may come after the edit was applied, so it is looked for, and never sent again.
+                        Ok(Err(error)) => return match self.refused(sent, Some(error.to_string()), encoding).await {
+                            Verdict::Stale => Verdict::Silent(error.to_string()),
+                            verdict => verdict,
+                        },
                         Err(_) => deadline = Instant::now(),
                     }
                 }
@@ -394,6 +424,16 @@ pub(super) fn text_edits(base: &Snapshot, patch: &Patch, encoding: Encoding) -> 
             new_text: hunk.new.clone(),
         })
         .collect()
+}
+
+fn stopped() -> Outcome {
+    Outcome::Refused { reason: "the person stopped the run before the edit was sent".into() }
+}
+
+/// Closed while the request was out: the editor may still have applied it, to the file.
+fn closed_meanwhile() -> Outcome {
+    let reason = "the document was closed in the editor while the edit was on its way".into();
+    Outcome::NotConfirmed { reason, late: None }
 }
 
 fn closed() -> Outcome {

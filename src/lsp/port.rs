@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 use tower_lsp::ls_types::{
     CreateFile, CreateFileOptions, DocumentChangeOperation, DocumentChanges, OneOf,
     OptionalVersionedTextDocumentIdentifier, ResourceOp, TextDocumentEdit, Uri, WorkspaceEdit,
@@ -201,11 +202,24 @@ impl EditorPort {
         Some(Outcome::NotConfirmed { reason, late: None })
     }
 
-    async fn edit_on_disk(&self, place: Place, base: Snapshot, patch: Patch) -> Outcome {
+    async fn edit_on_disk(
+        &self,
+        place: Place,
+        base: Snapshot,
+        patch: Patch,
+        label: &str,
+        cancel: &CancellationToken,
+    ) -> Outcome {
         for _ in 0..TRIES {
-            let now = match self.read(&place).await {
-                Ok(now) => now,
-                Err(error) => return Outcome::Refused { reason: error.to_string() },
+            // The person may have opened it this very moment: then it is the editor's.
+            if let Some(uri) = self.open_uri(&place).and_then(|uri| uri.parse::<Uri>().ok()) {
+                return self.applier.apply(&uri, &base, &patch, label, cancel).await;
+            }
+            let at = place.clone();
+            let now = match tokio::task::spawn_blocking(move || disk::read(&at)).await {
+                Ok(Ok(now)) => now,
+                Ok(Err(error)) => return Outcome::Refused { reason: error.to_string() },
+                Err(error) => return Outcome::Refused { reason: format!("could not read {place}: {error}") },
             };
             let moved = match moved(&base, &patch, &now) {
                 Ok(moved) => moved,
@@ -283,10 +297,13 @@ impl Editor for EditorPort {
     }
 
     async fn apply(&self, change: Change) -> Outcome {
-        let Change { place, label, what } = change;
+        let Change { place, label, what, cancel } = change;
+        if cancel.is_cancelled() {
+            return Outcome::Refused { reason: "the person stopped the run before the change was made".into() };
+        }
         let open = self.open_uri(&place).and_then(|uri| uri.parse::<Uri>().ok());
         match (what, open) {
-            (What::Edit { base, patch }, Some(uri)) => self.applier.apply(&uri, &base, &patch, &label).await,
+            (What::Edit { base, patch }, Some(uri)) => self.applier.apply(&uri, &base, &patch, &label, &cancel).await,
             (What::Edit { base, patch }, None) => {
                 let caps = self.client.caps();
                 match place.path().and_then(uri::from_path) {
@@ -300,7 +317,7 @@ impl Editor for EditorPort {
                             Err(clash) => Outcome::Conflict { reason: clash.to_string(), now },
                         }
                     }
-                    Some(_) => self.edit_on_disk(place, base, patch).await,
+                    Some(_) => self.edit_on_disk(place, base, patch, &label, &cancel).await,
                     None => Outcome::Refused { reason: format!("{place} is no longer open") },
                 }
             }
@@ -313,7 +330,7 @@ impl Editor for EditorPort {
                     return Outcome::Refused { reason };
                 }
                 let patch = Patch::new(vec![Hunk { range: 0..0, new: text }]);
-                self.applier.apply(&uri, &base, &patch, &label).await
+                self.applier.apply(&uri, &base, &patch, &label, &cancel).await
             }
         }
     }

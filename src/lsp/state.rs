@@ -1,7 +1,7 @@
 //! What the server holds: the client, the documents, the port, and, from `initialize` on, the workspace.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustix::process::{Pid, test_kill_process};
@@ -43,6 +43,8 @@ pub(super) struct State {
     /// Set when the conversation must end without `exit`: the parent is gone.
     over: CancellationToken,
     faults: OnceLock<Vec<Fault>>,
+    /// The client's own folders, as it spells them.
+    folders: Mutex<Vec<PathBuf>>,
 }
 
 impl State {
@@ -67,6 +69,7 @@ impl State {
             life,
             over,
             faults: OnceLock::new(),
+            folders: Mutex::default(),
         }
     }
 
@@ -81,7 +84,9 @@ impl State {
         let encoding = caps.encoding;
         self.client.set_caps(caps);
         self.documents.set_encoding(encoding);
-        self.set_folders(&folders(params));
+        let given = folders(params);
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&given);
+        self.set_folders(&or_working_directory(given));
         self.watch_parent(params.process_id);
 
         let loaded = settings::load(&self.places, params.initialization_options.as_ref());
@@ -148,11 +153,15 @@ impl State {
         let paths = |folders: Vec<WorkspaceFolder>| -> Vec<PathBuf> {
             folders.iter().filter_map(|folder| uri::to_path(&folder.uri)).collect()
         };
-        let gone = Roots::new(&paths(event.removed));
-        let mut folders = self.roots.read().unwrap_or_else(PoisonError::into_inner).folders().to_vec();
-        folders.retain(|folder| !gone.folders().contains(folder));
-        folders.extend(paths(event.added));
-        self.set_folders(&folders);
+        let gone = paths(event.removed);
+        let folders = {
+            // A std mutex: held for a change of the list.
+            let mut folders = self.folders.lock().unwrap_or_else(PoisonError::into_inner);
+            folders.retain(|folder| !gone.contains(folder));
+            folders.extend(paths(event.added));
+            folders.clone()
+        };
+        self.set_folders(&or_working_directory(folders));
     }
 
     /// The folders from now on.
@@ -183,16 +192,20 @@ fn alive(process: Pid) -> bool {
     !matches!(test_kill_process(process), Err(rustix::io::Errno::SRCH))
 }
 
-/// The client's folders; without any, the process's working directory, unless that is everything or the home folder.
+/// The client's folders.
 fn folders(params: &InitializeParams) -> Vec<PathBuf> {
     #[expect(deprecated, reason = "clients still send it, and some send nothing else")]
     let root = params.root_uri.as_ref();
-    let given: Vec<PathBuf> = match &params.workspace_folders {
+    match &params.workspace_folders {
         Some(folders) if !folders.is_empty() => folders.iter().filter_map(|folder| uri::to_path(&folder.uri)).collect(),
         _ => root.and_then(uri::to_path).into_iter().collect(),
-    };
-    if !given.is_empty() {
-        return given;
+    }
+}
+
+/// Without any folder, the process's working directory, unless that is everything or the home folder.
+fn or_working_directory(folders: Vec<PathBuf>) -> Vec<PathBuf> {
+    if !folders.is_empty() {
+        return folders;
     }
     let too_wide = |path: &Path| path.parent().is_none() || dirs::home_dir().is_some_and(|home| home == path);
     std::env::current_dir().ok().filter(|path| !too_wide(path)).into_iter().collect()

@@ -62,7 +62,7 @@ impl Landing<'_> {
     }
 
     fn change(&self, what: What) -> Change {
-        Change { place: self.place.clone(), label: super::line(&self.title), what }
+        Change { place: self.place.clone(), label: super::line(&self.title), what, cancel: self.context.cancel.clone() }
     }
 
     /// What the model takes for the text from now on: what it knew with its own change in it. Where that is what the editor

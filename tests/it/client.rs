@@ -100,6 +100,8 @@ struct State {
     deaf: Vec<String>,
     /// Edits are called applied, and are not.
     lies: bool,
+    /// Edits are applied, answered with an error, and reported a moment later.
+    fails_after: bool,
     /// Called with each edit before it is applied: the person who types at that very moment.
     typist: Option<Typist>,
     initialized: Value,
@@ -285,6 +287,11 @@ impl Client {
         self.lock().lies = true;
     }
 
+    /// From now on edits are applied and answered with an error, and reported a moment later.
+    pub(crate) fn fail_after_applying(&self) {
+        self.lock().fails_after = true;
+    }
+
     /// From now on requests of this method get no reply.
     pub(crate) fn be_deaf_to(&self, method: &str) {
         self.lock().deaf.push(method.into());
@@ -447,7 +454,8 @@ impl Client {
         }
     }
 
-    fn reply(&self, id: Value, result: Value) {
+    /// Answers a request that nothing was said to so far.
+    pub(crate) fn reply(&self, id: Value, result: Value) {
         self.raw(json!({ "jsonrpc": "2.0", "id": id, "result": result }));
     }
 
@@ -474,6 +482,16 @@ impl Client {
         let mut state = self.lock();
         if state.lies {
             return self.reply(id, json!({ "applied": true }));
+        }
+        if state.fails_after {
+            let changes = state.buffers.get_mut(&uri).expect("open").apply(&edits);
+            self.raw(json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32603, "message": "a hook failed" } }));
+            let client = self.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                client.report(&mut client.lock(), &uri, changes);
+            });
+            return;
         }
         let current = state.buffers[&uri].version;
         match self.inner.personality {

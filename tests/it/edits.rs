@@ -185,3 +185,51 @@ async fn files_that_are_not_open_are_written_to_disk_with_their_line_endings() {
     assert_eq!(of_type(&client.events(&run), "editApplied").len(), 2);
     assert_eq!(client.requests("workspace/applyEdit").len(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_that_an_error_answered_and_the_buffer_shows_is_applied() {
+    let scene = Scene::open(Personality::VsCode, editing(&[("two", "zwei")])).await;
+    scene.client.fail_after_applying();
+    let events = scene.run().await;
+    assert_eq!(scene.text(), "fn one() {}\nfn zwei() {}\nfn three() {}\n");
+    assert_eq!(of_type(&events, "editApplied").len(), 1, "{events:#?}");
+    assert_eq!(edit_finished(&events)["ok"], true);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_that_waits_for_its_turn_is_not_sent_after_the_cancel() {
+    let folders = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];
+    let [one, two] = [0, 1].map(|n: usize| folders[n].path().canonicalize().expect("real"));
+    let file = one.join("a.rs").display().to_string();
+    let turns = |old: &str, new: &str| {
+        vec![calls(&[("read", json!({ "path": file }))]), calls(&[edit(&file, &[(old, new)])]), says("done")]
+    };
+    let rules = [("first", turns("one", "eins")), ("second", turns("two", "zwei"))];
+    let mut setup = Setup::scripted(Personality::VsCode, &one, &rules);
+    setup.more_folders = vec![two.clone()];
+    let client = Client::start(setup).await;
+    client.be_deaf_to("workspace/applyEdit");
+    let uri = client.open(&one.join("a.rs"), BEFORE);
+    let other = client.open(&two.join("b.rs"), "");
+    let first = client.run("cowrite.run", json!({ "prompt": "first", "uri": uri })).await;
+    let request = client
+        .until("the first edit", |_, requests| {
+            requests.iter().find(|request| request["method"] == "workspace/applyEdit").cloned()
+        })
+        .await;
+    let second = client.run("cowrite.run", json!({ "prompt": "second", "uri": other })).await;
+    client
+        .until("the second edit's turn", |notifications, _| {
+            let edits = notifications.iter().filter(|message| message["params"]["event"]["name"] == "edit");
+            (edits.count() == 2).then_some(())
+        })
+        .await;
+    client.execute("cowrite.cancel", json!({})).await.expect("an answer");
+    client.finished(&first).await;
+    client.finished(&second).await;
+    // The first one's turn is over only now.
+    client.reply(request["id"].clone(), json!({ "applied": false }));
+    tokio::time::sleep(std::time::Duration::from_millis(900)).await;
+    assert_eq!(client.requests("workspace/applyEdit").len(), 1, "nothing is sent after the cancel");
+    assert_eq!(client.text(&uri), BEFORE);
+}

@@ -218,3 +218,24 @@ async fn what_initialize_offers_is_what_the_contract_says() {
         assert_eq!(client.stop().await, ExitCode::SUCCESS);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_comes_later_takes_the_place_of_the_working_directory() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let turns = vec![script::calls(&[("read", json!({ "path": "Cargo.toml" }))]), script::says("done")];
+    let setup = Setup::scripted(Personality::VsCode, folder.path(), &[("look", turns)]);
+    let client = Client::start_changed(setup, |params| {
+        params["rootUri"] = Value::Null;
+        params["workspaceFolders"] = Value::Null;
+    })
+    .await;
+    let read = async || {
+        let run = client.run("cowrite.ask", json!({ "prompt": "look" })).await;
+        client.finished(&run).await;
+        client.events(&run).into_iter().find(|event| event["type"] == "toolFinished").expect("a read")["ok"].clone()
+    };
+    assert_eq!(read().await, true, "without a folder the working directory is the workspace");
+    let event = json!({ "added": [{ "uri": crate::client::uri(folder.path()), "name": "w" }], "removed": [] });
+    client.notify("workspace/didChangeWorkspaceFolders", json!({ "event": event }));
+    assert_eq!(read().await, false, "with one it is not");
+}
