@@ -61,11 +61,7 @@ impl Agent {
                             self.setup.provider.name()
                         )));
                     }
-                    let text = format!(
-                        "Your call of {} was cut off at the output limit and was not run. Make it shorter, or split it.",
-                        turn.cut_calls.join(", ")
-                    );
-                    self.keep(Item::User { text }).await?;
+                    self.tell_cut(&turn.cut_calls).await?;
                 }
                 StopReason::Pause if calls.is_empty() => {}
                 _ if calls.is_empty() => {
@@ -81,10 +77,24 @@ impl Agent {
                     }
                     return Ok(RunStatus::Completed);
                 }
-                _ => self.run_calls(calls).await?,
+                _ => {
+                    self.run_calls(calls).await?;
+                    if !turn.cut_calls.is_empty() {
+                        self.tell_cut(&turn.cut_calls).await?;
+                    }
+                }
             }
         }
         Ok(RunStatus::LimitReached)
+    }
+
+    /// Calls that were cut off are not in the history, so the model hears of them in words.
+    async fn tell_cut(&mut self, calls: &[String]) -> Result<(), Stop> {
+        let text = format!(
+            "Your call of {} was cut off at the output limit and was not run. Make it shorter, or split it.",
+            calls.join(", ")
+        );
+        self.keep(Item::User { text }).await
     }
 
     /// One request and its whole answer. Whatever came before a cancel or a break is kept, marked as partial.

@@ -80,7 +80,7 @@ pub(super) async fn serve<S: LanguageServer>(
 
     let mut frames = FrameReader::default();
     let mut buffer = vec![0; 64 * 1024];
-    let mut shut_down = false;
+    let (mut initialized, mut shut_down) = (false, false);
     loop {
         while let Some(next) = frames.next() {
             let message = match next {
@@ -95,7 +95,9 @@ pub(super) async fn serve<S: LanguageServer>(
                     if request.method() == "exit" {
                         return (End::Exit { after_shutdown: shut_down }, writer);
                     }
-                    shut_down |= request.method() == "shutdown" && request.id().is_some();
+                    // A shutdown before `initialize` is refused, and is none.
+                    initialized |= request.method() == "initialize" && request.id().is_some();
+                    shut_down |= initialized && request.method() == "shutdown" && request.id().is_some();
                     dispatch(&mut service, request, &answers).await;
                 }
                 // The sink only hands the reply to whoever waits for it.

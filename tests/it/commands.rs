@@ -172,6 +172,25 @@ async fn a_run_that_reaches_max_turns_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn p5_a_call_cut_off_beside_a_whole_one_is_not_run_and_the_model_hears_of_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("a.rs"), "x\n").expect("written");
+    let cut = json!({
+        "deltas": [
+            { "call": { "name": "read", "arguments": { "path": "a.rs" } } },
+            { "call": { "name": "write", "arguments": "{\"path\": \"b.rs\", \"cont", "cut": true } },
+        ],
+        "stop": "max_tokens",
+    });
+    let next = json!({ "expect": { "contains": ["write was cut off at the output limit"] }, "deltas": [{ "text": "shorter" }] });
+    let client = Client::start(Setup::scripted(Personality::VsCode, folder.path(), &[("go", vec![cut, next])])).await;
+    let run = client.run("cowrite.run", json!({ "prompt": "go" })).await;
+    let finished = client.finished(&run).await;
+    assert_eq!(finished["resultText"], "shorter", "{finished}");
+    assert!(!folder.path().join("b.rs").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn for_a_client_without_events_the_answer_opens_as_a_document() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut setup = Setup::scripted(Personality::Helix, folder.path(), &[("why", vec![says("Because **so**.")])]);

@@ -85,6 +85,13 @@ async fn exit_without_shutdown_is_a_failure_and_so_is_the_end_of_input() {
     bare.message(json!({ "jsonrpc": "2.0", "method": "exit" })).await;
     assert_eq!(bare.ended().await, ExitCode::FAILURE);
 
+    // A shutdown that was refused is none.
+    let mut bare = Bare::start();
+    bare.message(json!({ "jsonrpc": "2.0", "id": 1, "method": "shutdown" })).await;
+    assert_eq!(code(&bare.next().await), -32002);
+    bare.message(json!({ "jsonrpc": "2.0", "method": "exit" })).await;
+    assert_eq!(bare.ended().await, ExitCode::FAILURE);
+
     let mut bare = Bare::start();
     bare.initialize().await;
     let Bare { pipe, server, .. } = bare;
