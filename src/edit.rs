@@ -10,7 +10,7 @@ mod rebase;
 
 pub use diff::{deltas_between, unified};
 pub use find::{FindError, Replacement, find};
-pub use land::{Landing, landed, later};
+pub use land::{Landing, landed, later, untangled};
 pub use rebase::Clash;
 
 use std::ops::Range;
@@ -84,6 +84,31 @@ impl Patch {
         rope
     }
 
+    /// The same change without touching the line break that the text ends with, if one is there before and after.
+    #[must_use]
+    pub fn before_last_break(&self, base: &Rope) -> Self {
+        let end = base.len_bytes();
+        let Some(last) = self.hunks.last().filter(|last| last.range.end == end && last.new.ends_with('\n')) else {
+            return self.clone();
+        };
+        let kept = match (
+            end.checked_sub(2).and_then(|at| base.get_byte(at)),
+            end.checked_sub(1).and_then(|at| base.get_byte(at)),
+        ) {
+            (Some(b'\r'), Some(b'\n')) => "\r\n",
+            (_, Some(b'\n')) => "\n",
+            _ => return self.clone(),
+        };
+        let Some(new) = last.new.strip_suffix(kept) else { return self.clone() };
+        let Range { start, end } = last.range;
+        let hunk = if start < end {
+            Hunk { range: start..end - kept.len(), new: new.to_owned() }
+        } else {
+            Hunk { range: start - kept.len()..end - kept.len(), new: format!("{kept}{new}") }
+        };
+        Self::joined(self.hunks[..self.hunks.len() - 1].iter().cloned().chain([hunk]))
+    }
+
     /// Where each hunk's new text stands in the text after.
     #[must_use]
     pub fn new_ranges(&self) -> Vec<Range<usize>> {
@@ -127,6 +152,29 @@ mod tests {
         assert_eq!(after.to_string(), "1 +two");
         assert_eq!(patch.new_ranges(), [0..1, 2..3, 6..6]);
         assert_eq!(patch.inverse(&base).apply(&after), base);
+    }
+
+    #[test]
+    fn the_last_line_break_can_stay_out_of_a_patch() {
+        let check = |base: &str, patch: Patch, expected: Vec<Hunk>| {
+            let base = Rope::from_str(base);
+            let kept = patch.before_last_break(&base);
+            assert_eq!(kept.apply(&base), patch.apply(&base));
+            assert_eq!(kept.hunks(), expected);
+        };
+        check("a\nb\n", Patch::new(vec![hunk(4..4, "c\n")]), vec![hunk(3..3, "\nc")]);
+        check("a\nb\n", Patch::new(vec![hunk(2..4, "x\ny\n")]), vec![hunk(2..3, "x\ny")]);
+        check("a\r\nb\r\n", Patch::new(vec![hunk(6..6, "c\r\n")]), vec![hunk(4..4, "\r\nc")]);
+        check("a\nb\n", Patch::new(vec![hunk(2..3, "x"), hunk(4..4, "c\n")]), vec![hunk(2..3, "x\nc")]);
+        // Nothing to keep, or nothing kept.
+        for (base, patch) in [
+            ("a\nb", hunk(3..3, "\n")),
+            ("a\nb\n", hunk(2..4, "")),
+            ("a\nb\n", hunk(0..1, "x\n")),
+            ("", hunk(0..0, "x\n")),
+        ] {
+            check(base, Patch::new(vec![patch.clone()]), vec![patch]);
+        }
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 mod mend;
 mod spans;
+mod tangle;
 
 use std::ops::Range;
 
 use ropey::Rope;
+use tangle::{Tangle, cost};
 
 use super::rebase::moved;
 use super::{Hunk, Patch, deltas_between, new_ranges};
@@ -44,6 +46,19 @@ pub enum Landing {
 pub fn landed(patch: &Patch, base: &Rope, reported: &[(Delta, Rope)], looked: usize, encoding: Encoding) -> Landing {
     let story = Story::new(base, reported, looked);
     story.right(patch).or_else(|| story.wrong(patch, encoding)).unwrap_or(Landing::Absent)
+}
+
+/// Looks for a patch in one report, told by the changes `told` of all that were reported. It is for editors that report only now
+/// and then, and tell what was typed and the edit as one change, where [`landed`] sees neither.
+#[must_use]
+pub fn untangled(
+    patch: &Patch,
+    base: &Rope,
+    reported: &[(Delta, Rope)],
+    told: Range<usize>,
+    encoding: Encoding,
+) -> Landing {
+    Story::new(base, reported, 0).tangled(patch, told, encoding).unwrap_or(Landing::Absent)
 }
 
 /// Where ranges of one text stand in a later one, `None` for each that was typed over since.
@@ -101,6 +116,51 @@ impl<'a> Story<'a> {
             right: self.moved_to(patch, run.before).as_deref(),
         });
         Some(Landing::Wrong { mend, made })
+    }
+
+    /// What a report says of the patch where it tells more than that: whether the edit is there is decided by how much is
+    /// left to have been typed. In its place, if the rest can have been typed around it; else where the positions of the
+    /// edit led in a text that only the editor has seen.
+    fn tangled(&self, patch: &Patch, told: Range<usize>, encoding: Encoding) -> Option<Landing> {
+        let (before, after) = (self.text(told.start), self.text(told.end));
+        let tangle = Tangle { base: self.base, hunks: patch.hunks(), before, after, encoding };
+        if !tangle.is_small() {
+            return None;
+        }
+        let all_typed = cost(before, after);
+        let around = self.typed_around(patch, &told).filter(|(cost, _)| *cost < all_typed);
+        let Some(apart) = tangle.apart(around.as_ref().map_or(all_typed, |(cost, _)| *cost)) else {
+            return around.map(|(_, landing)| landing);
+        };
+        let typed = deltas_between(before, &apart.typed);
+        let deltas: Vec<Delta> = self.deltas[..told.start].iter().chain(&typed).copied().collect();
+        let right = moved(patch.hunks(), self.base, &deltas, &apart.typed).ok();
+        let since = &self.deltas[told.end..];
+        if right.as_ref() == Some(&apart.hunks) {
+            let ranges = new_ranges(&apart.hunks).into_iter().map(|range| follow(range, since)).collect();
+            return Some(Landing::Right { ranges, rebased: true });
+        }
+        let (mend, made) = mend::mend(&mend::Misplaced {
+            before: &apart.typed,
+            hunks: &apart.hunks,
+            after,
+            since,
+            newest: self.text(self.newest()),
+            right: right.as_deref(),
+        });
+        Some(Landing::Wrong { mend, made })
+    }
+
+    /// The edit in its place with everything else typed around it, and how much that is.
+    fn typed_around(&self, patch: &Patch, told: &Range<usize>) -> Option<(usize, Landing)> {
+        let (before, after) = (self.text(told.start), self.text(told.end));
+        let hunks = self.moved_to(patch, told.start)?;
+        let edited = Patch::joined(hunks.clone()).apply(before);
+        let typed = deltas_between(&edited, after);
+        let ranges: Option<Vec<_>> = new_ranges(&hunks).into_iter().map(|range| follow(range, &typed)).collect();
+        let since = &self.deltas[told.end..];
+        let ranges = ranges?.into_iter().map(|range| follow(range, since)).collect();
+        Some((cost(&edited, after), Landing::Right { ranges, rebased: true }))
     }
 
     /// The patch where it belongs in a text.

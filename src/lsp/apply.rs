@@ -17,9 +17,10 @@ use tower_lsp::ls_types::{
     Uri, WorkspaceEdit,
 };
 
+use super::capabilities::Caps;
 use super::client::{Client, Unanswered};
 use super::documents::{Documents, Report};
-use crate::edit::{Hunk, Landing, Patch, deltas_between, landed, later};
+use crate::edit::{Hunk, Landing, Patch, deltas_between, landed, later, untangled};
 use crate::editor::{Applied, Outcome};
 use crate::protocol::{self, HunkView};
 use crate::text::{Delta, Encoding, Snapshot};
@@ -34,6 +35,8 @@ const AFTER_REPLY: Duration = Duration::from_secs(2);
 const WITHOUT_REPLY: Duration = Duration::from_secs(10);
 /// How long a change that made the editor refuse may take to be reported.
 const AFTER_REFUSAL: Duration = Duration::from_millis(500);
+/// How long it may take when the editor reports only once the person pauses.
+const UNTIL_PAUSE: Duration = Duration::from_secs(10);
 /// How long an edit that was not confirmed is still looked for.
 const LATE: Duration = Duration::from_secs(60);
 
@@ -42,7 +45,7 @@ pub(super) struct Applier {
     client: Client,
     documents: Arc<Documents>,
     /// One lock a document; held across awaits, by edits alone, and never for longer than an edit's time limits.
-    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    turns: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
 }
 
 /// An edit on its way.
@@ -59,6 +62,8 @@ struct Sent {
 struct Reports {
     incoming: mpsc::UnboundedReceiver<Report>,
     seen: Vec<(Delta, Rope)>,
+    /// How many changes there were after each report.
+    ends: Vec<usize>,
 }
 
 /// What became of one request.
@@ -70,6 +75,8 @@ enum Verdict {
     Misplaced,
     /// Dropped by the editor, because the buffer had moved on.
     Stale,
+    /// The same, and nothing of what moved it on is reported yet.
+    Outdated(String),
     Refused(String),
     Silent(String),
     Closed,
@@ -77,7 +84,7 @@ enum Verdict {
 
 impl Applier {
     pub(super) fn new(client: Client, documents: Arc<Documents>) -> Self {
-        Self { client, documents, turns: Mutex::default() }
+        Self { client, documents, turns: Arc::default() }
     }
 
     /// Applies `patch`, made against `base`, to the buffer as it is now.
@@ -131,13 +138,26 @@ impl Applier {
             if moved.is_empty() {
                 return Outcome::Applied(Applied { uri: uri.to_string(), hunks: Vec::new(), rebased, now });
             }
-            let mut sent = Sent::new(now, moved, incoming);
+            let mut sent = Sent::new(now, moved, incoming, self.client.caps());
             match self.send(uri, &mut sent, label).await {
                 Verdict::Landed { ranges, rebased: typed } => {
-                    return Outcome::Applied(self.applied(uri, &sent, &ranges, rebased || typed));
+                    return Outcome::Applied(self.applied(uri, &sent, &ranges, &sent.newest(), rebased || typed));
                 }
-                Verdict::Misplaced => return self.mend(uri, sent).await,
+                Verdict::Misplaced => return self.mend(uri, sent, MENDS).await,
                 Verdict::Stale => (base, patch) = (sent.base, sent.patch),
+                Verdict::Outdated(reason) => {
+                    // It was not applied, so there is nothing to follow once the person has stopped the run.
+                    let report = tokio::select! {
+                        biased;
+                        () = cancel.cancelled() => return stopped(),
+                        report = timeout(UNTIL_PAUSE, sent.reports.next()) => report,
+                    };
+                    match report {
+                        Ok(true) => (base, patch) = (sent.base, sent.patch),
+                        Ok(false) => return closed(),
+                        Err(_) => return Outcome::Refused { reason },
+                    }
+                }
                 Verdict::Refused(reason) => return Outcome::Refused { reason },
                 Verdict::Silent(reason) => {
                     let late = self.watch_late(uri.clone(), sent, rebased);
@@ -156,42 +176,50 @@ impl Applier {
     }
 
     /// The editor put the edit where it was meant for an older text: takes it back and makes it where it belongs, in one
-    /// edit. What the person typed on the same lines makes it a conflict, and then it is only taken back.
-    async fn mend(&self, uri: &Uri, mut sent: Sent) -> Outcome {
+    /// edit. What the person typed on the same lines makes it a conflict, and then it is only taken back. The mending can
+    /// come to the wrong place in its turn, and is mended itself then; `left` bounds how often all of that is tried.
+    async fn mend(&self, uri: &Uri, mut sent: Sent, left: u32) -> Outcome {
         tracing::warn!(uri = uri.as_str(), "the editor applied an edit to a newer text; mending it");
-        let encoding = self.client.caps().encoding;
-        for _ in 0..MENDS {
+        let caps = self.client.caps();
+        for left in (0..left).rev() {
             let Some((now, incoming)) = self.documents.watch(uri.as_str()) else { return closed() };
             // Everything up to the text that the mending starts from.
-            while sent.newest().rope() != now.rope() {
-                let Ok(report) = sent.reports.incoming.try_recv() else { break };
-                sent.reports.seen.extend(report.changes);
-            }
-            let Landing::Wrong { mend, made } = landed(&sent.patch, sent.base.rope(), &sent.reports.seen, 0, encoding)
-            else {
+            while sent.newest().rope() != now.rope() && sent.reports.take_one() {}
+            let Landing::Wrong { mend, made } = sent.landing(0, caps) else {
                 // The person has taken it back, or typed over it.
                 break;
             };
             let mended = mend.apply(now.rope());
-            let mut mending = Sent::new(now, mend, incoming);
-            match self.send(uri, &mut mending, "Cowrite: put an edit where it belongs").await {
-                Verdict::Landed { .. } => {
-                    let newest = mending.newest();
-                    return match made {
-                        Some(made) => {
-                            let ranges = later(&made, &mended, newest.rope());
-                            sent.reports = mending.reports;
-                            Outcome::Applied(self.applied(uri, &sent, &ranges, true))
-                        }
-                        None => Outcome::Conflict {
-                            reason: "the place of the edit was changed meanwhile, so it was taken back".into(),
-                            now: self.documents.snapshot(uri.as_str()).unwrap_or(newest),
-                        },
-                    };
-                }
+            let mut mending = Sent::new(now, mend, incoming, caps);
+            let newest = match self.send(uri, &mut mending, "Cowrite: put an edit where it belongs").await {
+                Verdict::Landed { .. } => mending.newest(),
+                Verdict::Misplaced => match Box::pin(self.mend(uri, mending, left)).await {
+                    Outcome::Applied(applied) => applied.now,
+                    // It was taken back: all is as before.
+                    Outcome::Conflict { .. } => continue,
+                    outcome => return outcome,
+                },
                 Verdict::Closed => return closed_meanwhile(),
-                Verdict::Misplaced | Verdict::Stale | Verdict::Refused(_) | Verdict::Silent(_) => {}
-            }
+                // Dropped, so it can be made again.
+                Verdict::Stale | Verdict::Refused(_) => continue,
+                Verdict::Outdated(_) => {
+                    // Bounded, and `left` counts it.
+                    let _ = timeout(UNTIL_PAUSE, mending.reports.next()).await;
+                    continue;
+                }
+                // It may still come, and must not come twice.
+                Verdict::Silent(_) => break,
+            };
+            return match made {
+                Some(made) => {
+                    let ranges = later(&made, &mended, newest.rope());
+                    Outcome::Applied(self.applied(uri, &sent, &ranges, &newest, true))
+                }
+                None => Outcome::Conflict {
+                    reason: "the place of the edit was changed meanwhile, so it was taken back".into(),
+                    now: self.documents.snapshot(uri.as_str()).unwrap_or(newest),
+                },
+            };
         }
         Outcome::NotConfirmed {
             reason: "the editor applied the edit to a text that had changed, and it could not be put right while the person was typing; read the file before you go on".into(),
@@ -202,60 +230,52 @@ impl Applier {
     /// One request, and the wait for the buffer that shows it.
     async fn send(&self, uri: &Uri, sent: &mut Sent, label: &str) -> Verdict {
         let edit = self.workspace_edit(uri, &sent.base, &sent.patch);
-        let in_order = self.client.caps().reports_in_order;
-        let versioned = self.client.caps().document_changes;
-        let encoding = self.client.caps().encoding;
+        let caps = self.client.caps();
         let client = self.client.clone();
         let label = label.to_owned();
         // A task of its own: an edit that shows before its reply leaves the reply to it.
         let mut request = tokio::spawn(async move { timeout(WITHOUT_REPLY, client.apply_edit(label, edit)).await });
         let mut deadline = Instant::now() + WITHOUT_REPLY;
-        let mut replied = false;
+        let mut said_yes = false;
         loop {
             // Everything that has come is looked at in one go: a fast typist must not outrun the look, nor the deadline.
             let came = sent.reports.drain();
-            if let Some(verdict) = sent.look(encoding) {
+            if let Some(verdict) = sent.look(caps) {
                 return verdict;
             }
-            if came && replied && in_order {
+            if came && said_yes && caps.says_yes_to_stale {
                 return Verdict::Stale;
             }
             tokio::select! {
                 biased;
                 () = sleep_until(deadline) => {
-                    // An editor that says yes and reports other changes, but never this one, has dropped it.
-                    // One that does not look at versions has dropped nothing: sent again, it might come twice.
-                    return if replied && versioned && !sent.reports.seen.is_empty() {
-                        Verdict::Stale
-                    } else if replied {
-                        Verdict::Silent(format!("the editor said yes, but its buffer did not show the edit within {} s", AFTER_REPLY.as_secs()))
+                    return Verdict::Silent(if said_yes {
+                        format!("the editor said yes, but its buffer did not show the edit within {} s", AFTER_REPLY.as_secs())
                     } else {
-                        Verdict::Silent(format!("the editor did not answer within {} s", WITHOUT_REPLY.as_secs()))
-                    };
+                        unanswered()
+                    });
                 }
-                reply = &mut request, if !replied => {
+                reply = &mut request, if !said_yes => {
                     // What came before the reply says nothing about what the editor dropped.
                     sent.reports.drain();
-                    replied = true;
                     match reply.unwrap_or(Ok(Err(Unanswered::Error("the request was lost".into())))) {
-                        Ok(Ok(reply)) if reply.applied => deadline = Instant::now() + AFTER_REPLY,
-                        Ok(Ok(reply)) => return self.refused(sent, reply.failure_reason, encoding).await,
-                        // An error may come after the edit was applied, so it is looked for, and never sent again.
-                        Ok(Err(error)) => return match self.refused(sent, Some(error.to_string()), encoding).await {
-                            Verdict::Stale => Verdict::Silent(error.to_string()),
-                            verdict => verdict,
-                        },
-                        Err(_) => deadline = Instant::now(),
+                        Ok(Ok(reply)) if reply.applied => {
+                            said_yes = true;
+                            deadline = Instant::now() + AFTER_REPLY;
+                        }
+                        Ok(Ok(reply)) => return self.refused(sent, reply.failure_reason, AFTER_REFUSAL).await,
+                        Ok(Err(error)) => return self.failed(sent, error.to_string()).await,
+                        Err(_) => return sent.look(caps).unwrap_or_else(|| Verdict::Silent(unanswered())),
                     }
                 }
                 open = sent.reports.next() => {
                     if !open {
                         return Verdict::Closed;
                     }
-                    if let Some(verdict) = sent.look(encoding) {
+                    if let Some(verdict) = sent.look(caps) {
                         return verdict;
                     }
-                    if replied && in_order {
+                    if said_yes && caps.says_yes_to_stale {
                         return Verdict::Stale;
                     }
                 }
@@ -264,11 +284,11 @@ impl Applier {
     }
 
     /// The editor said no. Mostly the buffer has moved on and the change is still on its way.
-    async fn refused(&self, sent: &mut Sent, reason: Option<String>, encoding: Encoding) -> Verdict {
-        if sent.reports.seen.is_empty() && timeout(AFTER_REFUSAL, sent.reports.next()).await.is_ok_and(|open| !open) {
+    async fn refused(&self, sent: &mut Sent, reason: Option<String>, patience: Duration) -> Verdict {
+        if sent.reports.seen.is_empty() && timeout(patience, sent.reports.next()).await.is_ok_and(|open| !open) {
             return Verdict::Closed;
         }
-        if let Some(verdict) = sent.look(encoding) {
+        if let Some(verdict) = sent.look(self.client.caps()) {
             return verdict;
         }
         if sent.reports.seen.is_empty() {
@@ -278,24 +298,40 @@ impl Applier {
         Verdict::Stale
     }
 
+    /// The editor answered with an error. It may come after the edit was applied, so the edit is looked for, and never
+    /// sent again, unless the error says that the edit was not even begun.
+    async fn failed(&self, sent: &mut Sent, error: String) -> Verdict {
+        let caps = self.client.caps();
+        if caps.stale_error.is_some_and(|words| error.contains(words)) {
+            return if sent.reports.seen.is_empty() { Verdict::Outdated(error) } else { Verdict::Stale };
+        }
+        let patience = if caps.merges_reports { AFTER_REPLY } else { AFTER_REFUSAL };
+        match self.refused(sent, Some(error.clone()), patience).await {
+            Verdict::Stale => Verdict::Silent(error),
+            verdict => verdict,
+        }
+    }
+
     /// Goes on looking for an edit that was not confirmed in time.
     fn watch_late(&self, uri: Uri, mut sent: Sent, rebased: bool) -> oneshot::Receiver<Applied> {
         let (tx, rx) = oneshot::channel();
-        let (documents, client) = (self.documents.clone(), self.client.clone());
-        let applier = Self::new(client, documents);
+        let applier =
+            Self { client: self.client.clone(), documents: self.documents.clone(), turns: self.turns.clone() };
         tokio::spawn(async move {
             let deadline = Instant::now() + LATE;
             while let Ok(true) = tokio::time::timeout_at(deadline, sent.reports.next()).await {
                 sent.reports.drain();
-                let encoding = applier.client.caps().encoding;
-                match sent.look(encoding) {
+                match sent.look(applier.client.caps()) {
                     Some(Verdict::Landed { ranges, rebased: typed }) => {
                         // The run may be gone: then the session is told by other means, or nobody is left to tell.
-                        let _ = tx.send(applier.applied(&uri, &sent, &ranges, rebased || typed));
+                        let _ = tx.send(applier.applied(&uri, &sent, &ranges, &sent.newest(), rebased || typed));
                         return;
                     }
                     Some(Verdict::Misplaced) => {
-                        if let Outcome::Applied(applied) = applier.mend(&uri, sent).await {
+                        // Bounded: whoever holds it ends within the time limits of an edit.
+                        let turn = applier.turn(uri.as_str());
+                        let _turn = turn.lock().await;
+                        if let Outcome::Applied(applied) = applier.mend(&uri, sent, MENDS).await {
                             let _ = tx.send(applied);
                         }
                         return;
@@ -307,15 +343,22 @@ impl Applier {
         rx
     }
 
-    fn applied(&self, uri: &Uri, sent: &Sent, ranges: &[Option<Range<usize>>], rebased: bool) -> Applied {
-        let now = self.documents.snapshot(uri.as_str()).unwrap_or_else(|| sent.newest());
-        let newest = sent.newest();
+    /// `ranges` are the places of the new texts in `newest`.
+    fn applied(
+        &self,
+        uri: &Uri,
+        sent: &Sent,
+        ranges: &[Option<Range<usize>>],
+        newest: &Snapshot,
+        rebased: bool,
+    ) -> Applied {
+        let now = self.documents.snapshot(uri.as_str()).unwrap_or_else(|| newest.clone());
         let old = |range: Range<usize>| sent.base.rope().byte_slice(range).to_string();
         let hunks = sent.patch.hunks();
         let hunks = if hunks.len() == ranges.len() {
             let view = |(hunk, range): (&Hunk, &Option<Range<usize>>)| HunkView {
                 id: String::new(),
-                range: range.as_ref().map_or_else(protocol::Range::default, |range| self.range(&newest, range)),
+                range: range.as_ref().map_or_else(protocol::Range::default, |range| self.range(newest, range)),
                 old_text: old(hunk.range.clone()),
                 new_text: hunk.new.clone(),
             };
@@ -327,7 +370,7 @@ impl Applier {
             let last = hunks.last().map_or(first, |hunk| hunk.range.end);
             vec![HunkView {
                 id: String::new(),
-                range: self.range(&newest, &all),
+                range: self.range(newest, &all),
                 old_text: old(first..last),
                 new_text: newest.rope().byte_slice(all).to_string(),
             }]
@@ -368,24 +411,41 @@ impl Reports {
     /// Takes in whatever has come; whether anything has.
     fn drain(&mut self) -> bool {
         let before = self.seen.len();
-        while let Ok(report) = self.incoming.try_recv() {
-            self.seen.extend(report.changes);
-        }
+        while self.take_one() {}
         self.seen.len() > before
+    }
+
+    /// Takes in one report, if one has come.
+    fn take_one(&mut self) -> bool {
+        let report = self.incoming.try_recv();
+        report.map(|report| self.add(report)).is_ok()
     }
 
     /// Waits for the next one; `false` when the document was closed.
     async fn next(&mut self) -> bool {
         let report = self.incoming.recv().await;
-        let open = report.is_some();
-        self.seen.extend(report.into_iter().flat_map(|report| report.changes));
-        open
+        report.map(|report| self.add(report)).is_some()
+    }
+
+    fn add(&mut self, report: Report) {
+        self.seen.extend(report.changes);
+        self.ends.push(self.seen.len());
+    }
+
+    /// The changes of each report that told any since so many changes.
+    fn since(&self, looked: usize) -> impl Iterator<Item = Range<usize>> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts
+            .zip(self.ends.iter().copied())
+            .map(|(start, end)| start..end)
+            .filter(move |told| told.end > looked && !told.is_empty())
     }
 }
 
 impl Sent {
-    fn new(base: Snapshot, patch: Patch, incoming: mpsc::UnboundedReceiver<Report>) -> Self {
-        Self { base, patch, reports: Reports { incoming, seen: Vec::new() }, looked: 0 }
+    fn new(base: Snapshot, patch: Patch, incoming: mpsc::UnboundedReceiver<Report>, caps: &Caps) -> Self {
+        let patch = if caps.keeps_last_break { patch.before_last_break(base.rope()) } else { patch };
+        Self { base, patch, reports: Reports { incoming, seen: Vec::new(), ends: Vec::new() }, looked: 0 }
     }
 
     /// The buffer as last reported.
@@ -397,16 +457,28 @@ impl Sent {
     }
 
     /// Looks for the edit in what has been reported since the last look.
-    fn look(&mut self, encoding: Encoding) -> Option<Verdict> {
+    fn look(&mut self, caps: &Caps) -> Option<Verdict> {
         let looked = std::mem::replace(&mut self.looked, self.reports.seen.len());
         if looked == self.looked {
             return None;
         }
-        match landed(&self.patch, self.base.rope(), &self.reports.seen, looked, encoding) {
+        match self.landing(looked, caps) {
             Landing::Absent => None,
             Landing::Right { ranges, rebased } => Some(Verdict::Landed { ranges, rebased }),
             Landing::Wrong { .. } => Some(Verdict::Misplaced),
         }
+    }
+
+    /// What the reports say, the first `looked` changes of which said nothing.
+    fn landing(&self, looked: usize, caps: &Caps) -> Landing {
+        let (base, seen) = (self.base.rope(), &self.reports.seen);
+        let landing = landed(&self.patch, base, seen, looked, caps.encoding);
+        if landing != Landing::Absent || !caps.merges_reports {
+            return landing;
+        }
+        let mut tangles =
+            self.reports.since(looked).map(|told| untangled(&self.patch, base, seen, told, caps.encoding));
+        tangles.find(|landing| *landing != Landing::Absent).unwrap_or(Landing::Absent)
     }
 }
 
@@ -424,6 +496,10 @@ pub(super) fn text_edits(base: &Snapshot, patch: &Patch, encoding: Encoding) -> 
             new_text: hunk.new.clone(),
         })
         .collect()
+}
+
+fn unanswered() -> String {
+    format!("the editor did not answer within {} s", WITHOUT_REPLY.as_secs())
 }
 
 fn stopped() -> Outcome {

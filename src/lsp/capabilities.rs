@@ -21,9 +21,16 @@ pub(super) struct Caps {
     pub(super) document_changes: bool,
     /// Whether an edit may create files.
     pub(super) create_files: bool,
-    /// Whether every change that the client made before it answered a request is reported before any later one, so that
-    /// the first report after a reply tells whether the edit was applied.
-    pub(super) reports_in_order: bool,
+    /// Whether it says yes to an edit that it skips because the buffer has moved on; then the first report after the reply
+    /// tells whether it was applied. From any other client a yes means that an edit must not be sent again.
+    pub(super) says_yes_to_stale: bool,
+    /// What stands in the error by which it refuses an edit because the buffer has moved on. Any other error may have come
+    /// after the edit was applied.
+    pub(super) stale_error: Option<&'static str>,
+    /// Whether one report may tell what was typed and an edit as one change.
+    pub(super) merges_reports: bool,
+    /// Whether it takes the text's last line break for its end, so that what is added behind it comes before it.
+    pub(super) keeps_last_break: bool,
     /// Whether an error that answers a command is only logged, so that the person must hear of it otherwise.
     pub(super) hides_command_errors: bool,
     /// Whether progress can be shown.
@@ -49,6 +56,8 @@ impl Caps {
         // Neovim does not say that it takes versioned edits, but it does.
         let neovim = name.eq_ignore_ascii_case("neovim");
         let helix = name.eq_ignore_ascii_case("helix");
+        let eglot = name.eq_ignore_ascii_case("eglot");
+        let kakoune = name.eq_ignore_ascii_case("kakoune-lsp");
         Self {
             encoding: encoding(client),
             apply_edit: workspace.and_then(|workspace| workspace.apply_edit).unwrap_or(false),
@@ -56,8 +65,11 @@ impl Caps {
             create_files: edit
                 .and_then(|edit| edit.resource_operations.as_ref())
                 .is_some_and(|operations| operations.contains(&tower_lsp::ls_types::ResourceOperationKind::Create)),
-            // Both apply an edit and record its change before they answer; VS Code answers before it reports.
-            reports_in_order: neovim || helix,
+            says_yes_to_stale: neovim,
+            stale_error: eglot.then_some("require version"),
+            // These two report each change by itself, and so does VS Code, which goes by many names.
+            merges_reports: !(neovim || helix),
+            keeps_last_break: kakoune,
             hides_command_errors: helix,
             progress: window.and_then(|window| window.work_done_progress).unwrap_or(false),
             show_document: window.and_then(|window| window.show_document.as_ref()).is_some_and(|show| show.support),

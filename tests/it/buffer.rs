@@ -80,20 +80,57 @@ impl Buffer {
 
     /// Applies text edits, all against the text before, from the last to the first, as editors do.
     pub(crate) fn apply(&mut self, edits: &[Value]) -> Vec<Value> {
-        let mut ranges: Vec<(usize, usize, &str)> = edits
+        let version = self.version;
+        let changes = self.ranges(edits).into_iter().map(|(range, text)| self.replace(range, &text)).collect();
+        self.version = version + 1;
+        changes
+    }
+
+    /// What text edits replace, the last first.
+    pub(crate) fn ranges(&self, edits: &[Value]) -> Vec<(std::ops::Range<usize>, String)> {
+        let mut ranges: Vec<_> = edits
             .iter()
             .map(|edit| {
                 let (start, end) = (self.offset(&edit["range"]["start"]), self.offset(&edit["range"]["end"]));
-                (start, end, edit["newText"].as_str().expect("newText"))
+                (start..end, edit["newText"].as_str().expect("newText").to_owned())
             })
             .collect();
-        ranges.sort_by_key(|(start, ..)| std::cmp::Reverse(*start));
+        ranges.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
         for pair in ranges.windows(2) {
-            assert!(pair[1].1 <= pair[0].0, "the server sent edits that overlap: {edits:?}");
+            assert!(pair[1].0.end <= pair[0].0.start, "the server sent edits that overlap: {edits:?}");
         }
-        let version = self.version;
-        let changes = ranges.into_iter().map(|(start, end, text)| self.replace(start..end, text)).collect();
-        self.version = version + 1;
-        changes
+        ranges
+    }
+
+    /// What Kakoune selects for a range: from the first to the last character, each held within its line, of which the
+    /// break is part. An empty range is the place before a character. Kakoune's buffers end with a line break, and what is
+    /// beyond it is it.
+    pub(crate) fn selected(&self, start: &Value, end: &Value) -> std::ops::Range<usize> {
+        let lines: Vec<&str> = self.text.split_inclusive('\n').collect();
+        let on_char = |line: u64, column: Option<u64>| {
+            let line = line as usize;
+            if line >= lines.len() {
+                return self.text.len() - 1;
+            }
+            let before: usize = lines[..line].iter().map(|line| line.len()).sum();
+            let last = lines[line].len().saturating_sub(1);
+            let mut at = before + column.map_or(last, |column| (column as usize).min(last));
+            while !self.text.is_char_boundary(at) {
+                at -= 1;
+            }
+            at
+        };
+        let place = |position: &Value| (position["line"].as_u64().expect("a line"), position["character"].as_u64());
+        let ((line, column), (end_line, end_column)) = (place(start), place(end));
+        let first = on_char(line, column);
+        if start == end {
+            return first..first;
+        }
+        let last = match end_column {
+            Some(0) => on_char(end_line - 1, None),
+            column => on_char(end_line, column.map(|column| column - 1)),
+        };
+        let last = last + self.text[last..].chars().next().map_or(0, char::len_utf8);
+        first..last.max(first)
     }
 }

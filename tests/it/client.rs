@@ -28,10 +28,17 @@ pub(crate) enum Personality {
     Neovim11,
     Neovim12,
     Helix,
+    /// 25.01.1, whose replies and reports overtake one another.
+    HelixOld,
+    /// Emacs.
+    Eglot,
+    /// Kakoune.
+    KakLsp,
 }
 
 impl Personality {
-    pub(crate) const ALL: [Self; 4] = [Self::VsCode, Self::Neovim11, Self::Neovim12, Self::Helix];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::VsCode, Self::Neovim11, Self::Neovim12, Self::Helix, Self::HelixOld, Self::Eglot, Self::KakLsp];
 
     fn initialize(self) -> Value {
         let captured = match self {
@@ -39,8 +46,26 @@ impl Personality {
             Self::Neovim11 => include_str!("personalities/neovim-0.11.4.initialize.json"),
             Self::Neovim12 => include_str!("personalities/neovim-0.12.4.initialize.json"),
             Self::Helix => include_str!("personalities/helix-25.07.1.initialize.json"),
+            Self::HelixOld => include_str!("personalities/helix-25.01.1.initialize.json"),
+            Self::Eglot => include_str!("personalities/emacs-eglot-1.17.initialize.json"),
+            Self::KakLsp => include_str!("personalities/kak-lsp-22.initialize.json"),
         };
         serde_json::from_str(captured).expect("a captured request")
+    }
+
+    /// How long the person pauses before this editor reports: Eglot after half a second, kak-lsp when Kakoune's hooks for
+    /// idleness run. Shorter here, so that the tests are.
+    pub(crate) fn reports_after(self) -> Option<Duration> {
+        match self {
+            Self::Eglot => Some(Duration::from_millis(40)),
+            Self::KakLsp => Some(Duration::from_millis(15)),
+            _ => None,
+        }
+    }
+
+    /// Whether an edit can come to a text that holds more than was reported, and is then applied to it all the same.
+    pub(crate) fn applies_blindly(self) -> bool {
+        self.reports_after().is_some()
     }
 }
 
@@ -94,6 +119,10 @@ struct State {
     buffers: HashMap<String, Buffer>,
     /// Neovim's changes that wait for its debounce, in order.
     pending: Vec<(String, Value)>,
+    /// What Eglot and kak-lsp have not reported yet.
+    unreported: HashMap<String, Unreported>,
+    /// Counts replies, so that every other one comes first where the order is a matter of luck.
+    luck: usize,
     notifications: Vec<Value>,
     requests: Vec<Value>,
     /// Requests of these methods get no reply.
@@ -105,6 +134,17 @@ struct State {
     /// Called with each edit before it is applied: the person who types at that very moment.
     typist: Option<Typist>,
     initialized: Value,
+}
+
+/// Changes of a buffer that wait for the person to pause.
+#[derive(Default)]
+struct Unreported {
+    /// The text before the changes that were not looked at yet, with the part of the present text that they touched.
+    touched: Option<(String, std::ops::Range<usize>)>,
+    /// Looked at, and not sent.
+    fetched: Vec<Value>,
+    /// Grows with every change, so that only the last one's pause counts.
+    changes: u64,
 }
 
 impl Client {
@@ -187,6 +227,9 @@ impl Client {
         let id = self.inner.next.fetch_add(1, Ordering::Relaxed);
         let (tx, rx) = oneshot::channel();
         self.lock().replies.insert(id, tx);
+        if self.inner.personality == Personality::Eglot {
+            self.flush_all();
+        }
         self.raw(json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
         (id, rx)
     }
@@ -213,8 +256,8 @@ impl Client {
 
     pub(crate) fn open(&self, path: &Path, text: &str) -> String {
         let uri = uri(path);
-        // Helix and Neovim begin with version 0.
-        let version = if self.inner.personality == Personality::VsCode { 1 } else { 0 };
+        // Helix, Neovim and Eglot begin with version 0, Kakoune with the timestamp of a buffer that was read.
+        let version = if matches!(self.inner.personality, Personality::VsCode | Personality::KakLsp) { 1 } else { 0 };
         let unit = self.lock().unit.expect("initialized");
         self.lock().buffers.insert(uri.clone(), Buffer { text: text.into(), version, unit });
         self.notify(
@@ -233,6 +276,9 @@ impl Client {
         let mut state = self.lock();
         let buffer = state.buffers.get_mut(uri).expect("an open buffer");
         let (range, text) = choose(&buffer.text);
+        if self.inner.personality.applies_blindly() {
+            return self.change_unreported(&mut state, uri, range, &text);
+        }
         let change = buffer.replace(range, &text);
         self.report(&mut state, uri, vec![change]);
     }
@@ -275,6 +321,58 @@ impl Client {
                 json!({ "textDocument": { "uri": uri, "version": version }, "contentChanges": changes }),
             );
         }
+    }
+
+    /// A change that Eglot or kak-lsp reports when the person pauses.
+    fn change_unreported(&self, state: &mut State, uri: &str, range: std::ops::Range<usize>, text: &str) {
+        // Eglot looks at what has changed, and counts a version, only when the next change is far away.
+        let touched = state.unreported.get(uri).and_then(|unreported| unreported.touched.as_ref());
+        let near =
+            touched.is_none_or(|(_, touched)| range.start <= touched.end + 100 && touched.start <= range.end + 100);
+        if !near && self.inner.personality == Personality::Eglot {
+            fetch(state, uri);
+        }
+        let buffer = state.buffers.get_mut(uri).expect("an open buffer");
+        let unreported = state.unreported.entry(uri.to_owned()).or_default();
+        let (_, touched) = unreported.touched.get_or_insert_with(|| (buffer.text.clone(), range.clone()));
+        let end = touched.end.max(range.end) - range.len() + text.len();
+        *touched = touched.start.min(range.start)..end;
+        buffer.text.replace_range(range, text);
+        unreported.changes += 1;
+        let (changes, client, uri) = (unreported.changes, self.clone(), uri.to_owned());
+        let pause = self.inner.personality.reports_after().expect("a lazy editor");
+        tokio::spawn(async move {
+            tokio::time::sleep(pause).await;
+            let mut state = client.lock();
+            if state.unreported.get(&uri).is_some_and(|unreported| unreported.changes == changes) {
+                client.report_unreported(&mut state, &uri);
+            }
+        });
+    }
+
+    /// The person has paused, or something else makes the editor report.
+    fn report_unreported(&self, state: &mut State, uri: &str) {
+        fetch(state, uri);
+        let changes = state.unreported.get_mut(uri).map(|unreported| std::mem::take(&mut unreported.fetched));
+        let changes = changes.filter(|changes| !changes.is_empty());
+        let buffer = &state.buffers[uri];
+        let changes = match (changes, self.inner.personality) {
+            (None, _) => return,
+            // kak-lsp sends the whole text, whatever the server can take.
+            (Some(_), Personality::KakLsp) => json!([{ "text": buffer.text }]),
+            (Some(changes), _) => json!(changes),
+        };
+        self.notify(
+            "textDocument/didChange",
+            json!({ "textDocument": { "uri": uri, "version": buffer.version }, "contentChanges": changes }),
+        );
+    }
+
+    /// Eglot reports before it asks for anything.
+    fn flush_all(&self) {
+        let mut state = self.lock();
+        let uris: Vec<String> = state.unreported.keys().cloned().collect();
+        uris.iter().for_each(|uri| self.report_unreported(&mut state, uri));
     }
 
     /// Somebody who is at the keyboard whenever an edit arrives.
@@ -512,14 +610,65 @@ impl Client {
                 }
                 self.reply(id, json!({ "applied": true }));
             }
-            // Strict, and the report comes before the reply.
-            Personality::Helix => {
-                if version != Some(current) {
-                    return self.reply(id, json!({ "applied": false, "failureReason": "version mismatch" }));
+            // Strict, and the report comes before the reply; in the older one each goes its own way to the server.
+            Personality::Helix | Personality::HelixOld => {
+                if version.is_some_and(|version| version != current) {
+                    let reason = "document has changed";
+                    let answer = json!({ "applied": false, "failureReason": reason, "failedChange": 0 });
+                    return self.reply(id, answer);
                 }
                 let changes = state.buffers.get_mut(&uri).expect("open").apply(&edits);
+                state.luck += 1;
+                let reply_first = self.inner.personality == Personality::HelixOld && state.luck.is_multiple_of(2);
+                if reply_first {
+                    self.reply(id.clone(), json!({ "applied": true }));
+                }
                 self.report(&mut state, &uri, changes);
+                if !reply_first {
+                    self.reply(id, json!({ "applied": true }));
+                }
+            }
+            // An edit against an older version is an error. What was typed since the last look does not count as a version,
+            // so such an edit goes where the same lines and columns are now, and is told with the typing as one change.
+            Personality::Eglot => {
+                if version.is_some_and(|version| version != current) {
+                    let file = uri.rsplit('/').next().expect("a name");
+                    let message = format!(
+                        "Edits on \u{2018}{file}\u{2019} require version {}, you have {current}",
+                        version.unwrap_or(0)
+                    );
+                    let error = json!({ "code": -32603, "message": message });
+                    return self.raw(json!({ "jsonrpc": "2.0", "id": id, "error": error }));
+                }
+                for (range, text) in state.buffers[&uri].ranges(&edits) {
+                    self.change_unreported(&mut state, &uri, range, &text);
+                }
                 self.reply(id, json!({ "applied": true }));
+            }
+            // Yes at once, without a look at the version; then Kakoune is told to select and change, and to report.
+            Personality::KakLsp => {
+                self.reply(id, json!({ "applied": true }));
+                let client = self.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                    let mut state = client.lock();
+                    // From the last to the first, each a selection of its own.
+                    let selections = edits.iter().rev().map(|edit| {
+                        let (start, end) = (edit["range"]["start"].clone(), edit["range"]["end"].clone());
+                        (start, end, edit["newText"].as_str().expect("newText").to_owned())
+                    });
+                    for (start, end, text) in selections {
+                        let mut range = state.buffers[&uri].selected(&start, &end);
+                        let end = state.buffers[&uri].text.len();
+                        if range.end == end && range.start < end && !text.is_empty() {
+                            // With the last line gone, the cursor is on the break before it.
+                            client.change_unreported(&mut state, &uri, range.clone(), "");
+                            range = range.start.saturating_sub(1)..range.start.saturating_sub(1);
+                        }
+                        client.change_unreported(&mut state, &uri, range, &text);
+                    }
+                    client.report_unreported(&mut state, &uri);
+                });
             }
         }
     }
@@ -527,6 +676,18 @@ impl Client {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().expect("sound")
     }
+}
+
+/// What has changed since the last look becomes one change, and one version more.
+fn fetch(state: &mut State, uri: &str) {
+    let Some(unreported) = state.unreported.get_mut(uri) else { return };
+    let Some((before, touched)) = unreported.touched.take() else { return };
+    let buffer = state.buffers.get_mut(uri).expect("an open buffer");
+    let behind = buffer.text.len() - touched.end;
+    let old = Buffer { text: before, ..buffer.clone() };
+    let range = old.range(touched.start..old.text.len() - behind);
+    unreported.fetched.push(json!({ "range": range, "text": buffer.text[touched] }));
+    buffer.version += 1;
 }
 
 fn events_in(notifications: &[Value], run: &str) -> Vec<Value> {

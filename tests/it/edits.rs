@@ -94,6 +94,17 @@ async fn typing_that_makes_the_edit_stale_stays_and_the_edit_lands_beside_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_can_be_added_behind_the_last_one() {
+    for personality in Personality::ALL {
+        let scene = Scene::open(personality, editing(&[("three() {}\n", "three() {}\nfn four() {}\n")])).await;
+        let events = scene.run().await;
+        let after = "fn one() {}\nfn two() {}\nfn three() {}\nfn four() {}\n";
+        assert_eq!(scene.text(), after, "{personality:?}");
+        assert_eq!(of_type(&events, "editApplied").len(), 1, "{personality:?}: {events:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn typing_in_the_same_line_is_a_conflict_that_names_it_and_nothing_is_lost() {
     for personality in Personality::ALL {
         let scene = Scene::open(personality, editing(&[("two", "zwei")])).await;
