@@ -8,7 +8,7 @@ use similar::TextDiff;
 
 use super::Patch;
 use super::lf::{LfEdit, LfText};
-use super::lines::{Change, changes};
+use super::lines::{self, Change, changes};
 use crate::text::{Delta, Snapshot, common_ends, to_lf};
 
 impl Patch {
@@ -41,13 +41,7 @@ pub(super) fn with_lf(text: &str) -> Cow<'_, str> {
 /// where the two share most of their text.
 #[must_use]
 pub fn deltas_between(old: &Rope, new: &Rope) -> Vec<Delta> {
-    let (prefix, suffix) = common_ends(old.slice(..), new.slice(..));
-    // Whole lines, so that the comparison by lines sees what belongs together.
-    let start = old.line_to_byte(old.byte_to_line(prefix));
-    let last = old.byte_to_line(old.len_bytes() - suffix);
-    let behind =
-        old.len_bytes() - if last + 1 < old.len_lines() { old.line_to_byte(last + 1) } else { old.len_bytes() };
-    let part = |rope: &Rope| rope.byte_slice(start..rope.len_bytes() - behind).to_string();
+    let (start, old, new) = differing_lines(old, new);
     let (mut gone, mut come) = (0, 0);
     let delta = |change: Change| {
         let delta = Delta {
@@ -59,7 +53,25 @@ pub fn deltas_between(old: &Rope, new: &Rope) -> Vec<Delta> {
         come += delta.new_len;
         delta
     };
-    changes(&part(old), &part(new)).into_iter().map(delta).collect()
+    changes(&old, &new).into_iter().map(delta).collect()
+}
+
+/// How many bytes have to go and to come, at least, to make one text of the other.
+pub(super) fn distance(old: &Rope, new: &Rope) -> usize {
+    let (_, old, new) = differing_lines(old, new);
+    lines::distance(&old, &new)
+}
+
+/// Where two texts begin to differ, and the parts that do: whole lines, so that a comparison by lines sees what belongs
+/// together.
+fn differing_lines(old: &Rope, new: &Rope) -> (usize, String, String) {
+    let (prefix, suffix) = common_ends(old.slice(..), new.slice(..));
+    let start = old.line_to_byte(old.byte_to_line(prefix));
+    let last = old.byte_to_line(old.len_bytes() - suffix);
+    let behind =
+        old.len_bytes() - if last + 1 < old.len_lines() { old.line_to_byte(last + 1) } else { old.len_bytes() };
+    let part = |rope: &Rope| rope.byte_slice(start..rope.len_bytes() - behind).to_string();
+    (start, part(old), part(new))
 }
 
 /// A unified diff with three lines of context, `a/NAME` and `b/NAME` above; empty when nothing differs.

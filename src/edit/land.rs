@@ -7,12 +7,13 @@ mod tangle;
 use std::ops::Range;
 
 use ropey::Rope;
-use tangle::{Tangle, cost};
+use tangle::{Tangle, own_cost};
 
+use super::diff::distance;
 use super::rebase::moved;
 use super::{Hunk, Patch, deltas_between, new_ranges};
 use crate::protocol;
-use crate::text::{Delta, Encoding};
+use crate::text::{Delta, Encoding, replace};
 
 /// What the reported changes say about a patch that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,9 +128,8 @@ impl<'a> Story<'a> {
         if !tangle.is_small() {
             return None;
         }
-        let all_typed = cost(before, after);
-        let around = self.typed_around(patch, &told).filter(|(cost, _)| *cost < all_typed);
-        let Some(apart) = tangle.apart(around.as_ref().map_or(all_typed, |(cost, _)| *cost)) else {
+        let around = self.typed_around(patch, &told);
+        let Some(apart) = tangle.apart(around.as_ref().map_or(usize::MAX, |(cost, _)| *cost)) else {
             return around.map(|(_, landing)| landing);
         };
         let typed = deltas_between(before, &apart.typed);
@@ -155,12 +155,25 @@ impl<'a> Story<'a> {
     fn typed_around(&self, patch: &Patch, told: &Range<usize>) -> Option<(usize, Landing)> {
         let (before, after) = (self.text(told.start), self.text(told.end));
         let hunks = self.moved_to(patch, told.start)?;
-        let edited = Patch::joined(hunks.clone()).apply(before);
+        let mut edited = before.clone();
+        let mut left = distance(before, after);
+        for Hunk { range, new } in hunks.iter().rev() {
+            let old = before.byte_slice(range.clone()).to_string();
+            replace(&mut edited, range.clone(), new);
+            let less = distance(&edited, after);
+            if less + own_cost(&old, new) > left {
+                return None;
+            }
+            left = less;
+        }
         let typed = deltas_between(&edited, after);
-        let ranges: Option<Vec<_>> = new_ranges(&hunks).into_iter().map(|range| follow(range, &typed)).collect();
-        let since = &self.deltas[told.end..];
-        let ranges = ranges?.into_iter().map(|range| follow(range, since)).collect();
-        Some((cost(&edited, after), Landing::Right { ranges, rebased: true }))
+        let all: Vec<Delta> = typed.iter().chain(&self.deltas[told.end..]).copied().collect();
+        let ranges = new_ranges(&hunks);
+        if ranges.iter().any(|range| follow(range.clone(), &typed).is_none()) {
+            return None;
+        }
+        let ranges = ranges.into_iter().map(|range| follow(range, &all)).collect();
+        Some((left, Landing::Right { ranges, rebased: true }))
     }
 
     /// The patch where it belongs in a text.

@@ -6,6 +6,9 @@ use similar::{Algorithm, DiffOp, capture_diff_slices};
 
 use crate::text::{ceil_char, common_prefix_of, common_suffix_of, floor_char};
 
+/// Runs of changed lines that are longer, in bytes on both sides together, are not compared by characters.
+const LONG_RUN: usize = 2 * 1024;
+
 /// A part of the old text and what stands there in the new one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Change {
@@ -16,6 +19,31 @@ pub(super) struct Change {
 /// The parts that differ, in order, something unchanged between each two. No CRLF and, as far as a look at the next
 /// character tells, no grapheme is cut.
 pub(super) fn changes(old: &str, new: &str) -> Vec<Change> {
+    let mut out = Vec::new();
+    runs(old, new).into_iter().for_each(|run| refine(old, new, run, &mut out));
+    out
+}
+
+/// How many bytes have to go and to come, at least, to make one text of the other: what lines have in common counts, and
+/// in runs of changed lines, if they are not long, every character.
+pub(super) fn distance(old: &str, new: &str) -> usize {
+    let of_run = |run: Change| {
+        let rest = trimmed(old, new, &run);
+        let (old, new) = (&old[rest.old], &new[rest.new]);
+        if old.is_empty() || new.is_empty() || old.len() + new.len() > LONG_RUN {
+            return old.len() + new.len();
+        }
+        let (old_chars, new_chars): (Vec<char>, Vec<char>) = (old.chars().collect(), new.chars().collect());
+        let bytes = |chars: &[char]| chars.iter().map(|char| char.len_utf8()).sum::<usize>();
+        let ops = capture_diff_slices(Algorithm::Myers, &old_chars, &new_chars);
+        let differing = ops.into_iter().filter(|op| !matches!(op, DiffOp::Equal { .. }));
+        differing.map(|op| bytes(&old_chars[op.old_range()]) + bytes(&new_chars[op.new_range()])).sum()
+    };
+    runs(old, new).into_iter().map(of_run).sum()
+}
+
+/// Runs of lines that differ.
+fn runs(old: &str, new: &str) -> Vec<Change> {
     let (prefix, suffix) = cut_ends(old, new, 0..old.len(), 0..new.len());
     if prefix == old.len() && prefix == new.len() {
         return Vec::new();
@@ -35,7 +63,7 @@ pub(super) fn changes(old: &str, new: &str) -> Vec<Change> {
         let old_end = old_at + bytes(old_run);
         let new_end = new_at + bytes(new_run);
         if !matches!(op, DiffOp::Equal { .. }) {
-            refine(old, new, Change { old: old_at..old_end, new: new_at..new_end }, &mut out);
+            out.push(Change { old: old_at..old_end, new: new_at..new_end });
         }
         (old_at, new_at) = (old_end, new_end);
     }

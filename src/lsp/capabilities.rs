@@ -67,8 +67,9 @@ impl Caps {
                 .is_some_and(|operations| operations.contains(&tower_lsp::ls_types::ResourceOperationKind::Create)),
             says_yes_to_stale: neovim,
             stale_error: eglot.then_some("require version"),
-            // These two report each change by itself, and so does VS Code, which goes by many names.
-            merges_reports: !(neovim || helix),
+            // These report each change by itself. The last is VS Code, which goes by many names: only its client library
+            // knows notebooks.
+            merges_reports: !(neovim || helix || client.notebook_document.is_some()),
             keeps_last_break: kakoune,
             hides_command_errors: helix,
             progress: window.and_then(|window| window.work_done_progress).unwrap_or(false),

@@ -121,6 +121,8 @@ struct State {
     pending: Vec<(String, Value)>,
     /// What Eglot and kak-lsp have not reported yet.
     unreported: HashMap<String, Unreported>,
+    /// Lines that an edit came to before their last change was reported: what it replaced there, only the editor knows.
+    trampled: String,
     /// Counts replies, so that every other one comes first where the order is a matter of luck.
     luck: usize,
     notifications: Vec<Value>,
@@ -373,6 +375,11 @@ impl Client {
         let mut state = self.lock();
         let uris: Vec<String> = state.unreported.keys().cloned().collect();
         uris.iter().for_each(|uri| self.report_unreported(&mut state, uri));
+    }
+
+    /// Lines that an edit came to while something typed was not reported yet.
+    pub(crate) fn trampled(&self) -> String {
+        self.lock().trampled.clone()
     }
 
     /// Somebody who is at the keyboard whenever an edit arrives.
@@ -641,6 +648,7 @@ impl Client {
                     return self.raw(json!({ "jsonrpc": "2.0", "id": id, "error": error }));
                 }
                 for (range, text) in state.buffers[&uri].ranges(&edits) {
+                    trample(&mut state, &uri, &range);
                     self.change_unreported(&mut state, &uri, range, &text);
                 }
                 self.reply(id, json!({ "applied": true }));
@@ -659,6 +667,7 @@ impl Client {
                     });
                     for (start, end, text) in selections {
                         let mut range = state.buffers[&uri].selected(&start, &end);
+                        trample(&mut state, &uri, &range);
                         let end = state.buffers[&uri].text.len();
                         if range.end == end && range.start < end && !text.is_empty() {
                             // With the last line gone, the cursor is on the break before it.
@@ -675,6 +684,20 @@ impl Client {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.inner.state.lock().expect("sound")
+    }
+}
+
+/// Keeps the lines that an edit changes while there is something on the way to the server.
+fn trample(state: &mut State, uri: &str, range: &std::ops::Range<usize>) {
+    if state
+        .unreported
+        .get(uri)
+        .is_some_and(|unreported| unreported.touched.is_some() || !unreported.fetched.is_empty())
+    {
+        let text = &state.buffers[uri].text;
+        let start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
+        let end = text[range.end..].find('\n').map_or(text.len(), |at| range.end + at + 1);
+        state.trampled.push_str(&text[start..end]);
     }
 }
 

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use ropey::Rope;
 
+use crate::edit::diff::distance;
 use crate::edit::{Hunk, deltas_between};
 use crate::protocol::{self, Position};
 use crate::text::{Encoding, common_ends, replace};
@@ -43,11 +44,13 @@ pub(super) struct Apart {
     pub(super) hunks: Vec<Hunk>,
     /// How much was typed then.
     pub(super) cost: usize,
+    /// How many lines it was moved down by what was typed after it.
+    shift: i64,
 }
 
-/// How much was typed to come from one text to another, at least.
-pub(super) fn cost(old: &Rope, new: &Rope) -> usize {
-    deltas_between(old, new).iter().map(|delta| delta.old_len + delta.new_len).sum()
+/// How much a part of an edit changes by itself.
+pub(super) fn own_cost(old: &str, new: &str) -> usize {
+    distance(&Rope::from_str(old), &Rope::from_str(new))
 }
 
 impl Tangle<'_> {
@@ -59,17 +62,17 @@ impl Tangle<'_> {
     }
 
     /// The edit taken out where the editor took its positions for positions in another text, if less than `below` is left
-    /// to have been typed then.
+    /// to have been typed then, and less by all that the edit does.
     pub(super) fn apart(&self, below: usize) -> Option<Apart> {
+        // An edit that would have changed nothing there is no edit that was seen.
+        let below = below.min(distance(self.before, self.after));
         let ranges: Vec<protocol::Range> = self.hunks.iter().map(|hunk| self.range(hunk)).collect();
-        let lines = self.lines();
-        let tries = lines.clone().flat_map(|shift| {
+        let tries = self.lines().flat_map(|shift| {
             let starts = self.starts(&ranges, shift);
-            let lines = lines.clone();
             let ranges = &ranges;
-            starts.into_iter().filter_map(move |starts| self.taken_out(ranges, shift, &starts, lines.clone()))
+            starts.into_iter().filter_map(move |starts| self.taken_out(ranges, shift, &starts))
         });
-        tries.filter(|apart| apart.cost < below).min_by_key(|apart| apart.cost)
+        tries.filter(|apart| apart.cost < below).min_by_key(|apart| (apart.cost, apart.shift.abs()))
     }
 
     /// How many lines may have come before the edit, or after it: none, all that came in the end, or one more to either side
@@ -132,29 +135,25 @@ impl Tangle<'_> {
     }
 
     /// The text with the old parts back in place, each as it fits best.
-    fn taken_out(
-        &self,
-        ranges: &[protocol::Range],
-        shift: i64,
-        starts: &[usize],
-        lines: std::ops::RangeInclusive<i64>,
-    ) -> Option<Apart> {
+    fn taken_out(&self, ranges: &[protocol::Range], shift: i64, starts: &[usize]) -> Option<Apart> {
         let mut typed = self.after.clone();
+        let mut left = distance(self.before, self.after);
         let mut old = Vec::with_capacity(starts.len());
         for ((range, hunk), &start) in ranges.iter().zip(self.hunks).zip(starts).rev() {
             let whole = start..start + hunk.new.len();
-            let parts = self.old_parts(range, &whole, lines.clone());
+            let parts = self.old_parts(range, &whole);
             let fits = parts.into_iter().map(|part| {
                 let mut text = typed.clone();
                 replace(&mut text, whole.clone(), &part);
-                (cost(self.before, &text), part, text)
+                (distance(self.before, &text), part, text)
             });
-            // The last part decides whether all of them are where the editor would put them: only of one part is it known now.
-            let fits = fits.filter(|(_, part, text)| {
-                starts.len() > 1 || self.is_put_there(text, &[start..start + part.len()], ranges, shift)
+            // Where the editor would put several parts is known only when all of them are out.
+            let fits = fits.filter(|(less, part, text)| {
+                less + own_cost(part, &hunk.new) <= left
+                    && (starts.len() > 1 || self.is_put_there(text, &[start..start + part.len()], ranges, shift))
             });
-            let (_, part, text) = fits.min_by_key(|(cost, ..)| *cost)?;
-            typed = text;
+            let (less, part, text) = fits.min_by_key(|(cost, ..)| *cost)?;
+            (typed, left) = (text, less);
             old.push(part.len());
         }
         old.reverse();
@@ -167,25 +166,34 @@ impl Tangle<'_> {
             gone += hunk.new.len();
         }
         let places: Vec<Range<usize>> = hunks.iter().map(|hunk| hunk.range.clone()).collect();
-        self.is_put_there(&typed, &places, ranges, shift).then(|| Apart {
-            cost: cost(self.before, &typed),
-            typed,
-            hunks,
-        })
+        let sound = self.is_put_there(&typed, &places, ranges, shift) && self.is_moved(&typed, &places, shift);
+        sound.then_some(Apart { typed, hunks, cost: left, shift })
+    }
+
+    /// Whether as many lines came or went before the edit as it was moved by.
+    fn is_moved(&self, typed: &Rope, places: &[Range<usize>], shift: i64) -> bool {
+        let start = places.first().map_or(0, |place| place.start);
+        let (mut come, mut gone, mut moved) = (0, 0, 0);
+        for delta in deltas_between(self.before, typed).iter().take_while(|delta| delta.start < start) {
+            let old = delta.start.saturating_add_signed(-moved);
+            let lines =
+                breaks_in(typed, &(delta.start..delta.new_end())) - breaks_in(self.before, &(old..old + delta.old_len));
+            come += lines.max(0);
+            gone += lines.min(0);
+            moved += delta.new_len.cast_signed() - delta.old_len.cast_signed();
+        }
+        (gone..=come).contains(&shift)
     }
 
     /// What may have stood in the place of a new text.
-    fn old_parts(
-        &self,
-        range: &protocol::Range,
-        new: &Range<usize>,
-        lines: std::ops::RangeInclusive<i64>,
-    ) -> Vec<String> {
-        let mut parts = Vec::new();
+    fn old_parts(&self, range: &protocol::Range, new: &Range<usize>) -> Vec<String> {
+        let mut parts = vec![String::new()];
         if range.start == range.end {
-            return vec![String::new()];
+            return parts;
         }
-        for shift in lines {
+        // The line was too short for it to replace more than the break.
+        parts.extend(["\n", "\r\n"].map(String::from));
+        for shift in self.lines().map(|lines| -lines) {
             let (Some(start), Some(end)) = (moved(range.start, shift), moved(range.end, shift)) else { continue };
             if start.line as usize >= self.before.len_lines() {
                 continue;
@@ -276,3 +284,6 @@ fn behind(now: Position, earlier: Position, later: Position) -> Position {
     let character = if lines == 0 { now.character + (later.character - earlier.character) } else { later.character };
     Position { line: now.line + lines, character }
 }
+
+#[cfg(test)]
+mod tests;
