@@ -8,7 +8,7 @@ mod lf;
 mod lines;
 mod rebase;
 
-pub use diff::{deltas_between, unified};
+pub use diff::{deltas_between, steps_between, unified};
 pub use find::{FindError, Replacement, find};
 pub use land::{Landing, landed, later, untangled};
 pub use rebase::Clash;

@@ -9,7 +9,7 @@ use similar::TextDiff;
 use super::Patch;
 use super::lf::{LfEdit, LfText};
 use super::lines::{self, Change, changes};
-use crate::text::{Delta, Snapshot, common_ends, to_lf};
+use crate::text::{Delta, Snapshot, common_ends, replace, to_lf};
 
 impl Patch {
     /// The smallest change that makes the text of `base` read `new_lf` (LF line endings). Lines that read the same keep
@@ -56,6 +56,19 @@ pub fn deltas_between(old: &Rope, new: &Rope) -> Vec<Delta> {
     changes(&old, &new).into_iter().map(delta).collect()
 }
 
+/// The same, each with the text after it.
+#[must_use]
+pub fn steps_between(old: &Rope, new: &Rope) -> Vec<(Delta, Rope)> {
+    let mut text = old.clone();
+    let step = |delta: Delta| {
+        // The deltas go forwards, so what a delta brings stands where it stands in the end.
+        let come = new.byte_slice(delta.start..delta.new_end()).to_string();
+        replace(&mut text, delta.start..delta.old_end(), &come);
+        (delta, text.clone())
+    };
+    deltas_between(old, new).into_iter().map(step).collect()
+}
+
 /// How many bytes have to go and to come, at least, to make one text of the other.
 pub(super) fn distance(old: &Rope, new: &Rope) -> usize {
     let (_, old, new) = differing_lines(old, new);
@@ -87,7 +100,6 @@ mod tests {
 
     use super::*;
     use crate::text::cases::campaign;
-    use crate::text::replace;
 
     /// The text after the smallest change, and how many bytes each hunk takes and gives.
     fn check(base: &str, new_lf: &str, expected: &str) -> Vec<(usize, usize)> {
@@ -165,13 +177,13 @@ mod tests {
         ) {
             let frame = "😀 a line around it\r\n".repeat(long * 200);
             let (old, new) = (Rope::from_str(&format!("{frame}{old}{frame}")), Rope::from_str(&format!("{frame}{new}{frame}")));
-            let mut text = old.clone();
-            let deltas = deltas_between(&old, &new);
-            for (index, delta) in deltas.iter().enumerate() {
-                // The deltas go forwards, so what a delta brings stands where it stands in the end.
-                let come = new.byte_slice(delta.start..delta.new_end()).to_string();
+            let steps = steps_between(&old, &new);
+            prop_assert!(steps.is_sorted_by(|(a, _), (b, _)| a.new_end() < b.start));
+            let mut text = old;
+            for (delta, after) in steps {
+                let come = after.byte_slice(delta.start..delta.new_end()).to_string();
                 replace(&mut text, delta.start..delta.old_end(), &come);
-                prop_assert!(index == 0 || deltas[index - 1].new_end() < delta.start);
+                prop_assert_eq!(&text, &after);
             }
             prop_assert_eq!(text, new);
         }

@@ -20,7 +20,7 @@ use tower_lsp::ls_types::{
 use super::capabilities::Caps;
 use super::client::{Client, Unanswered};
 use super::documents::{Documents, Report};
-use crate::edit::{Hunk, Landing, Patch, deltas_between, landed, later, untangled};
+use crate::edit::{Hunk, Landing, Patch, deltas_between, landed, later, steps_between, untangled};
 use crate::editor::{Applied, Outcome};
 use crate::protocol::{self, HunkView};
 use crate::text::{Delta, Encoding, Snapshot};
@@ -61,7 +61,11 @@ struct Sent {
 /// The changes reported since an edit was sent.
 struct Reports {
     incoming: mpsc::UnboundedReceiver<Report>,
+    /// The text before all of them.
+    base: Rope,
     seen: Vec<(Delta, Rope)>,
+    /// Whether one of them may tell of several places: then it is taken apart.
+    merged: bool,
     /// How many changes there were after each report.
     ends: Vec<usize>,
 }
@@ -428,7 +432,14 @@ impl Reports {
     }
 
     fn add(&mut self, report: Report) {
-        self.seen.extend(report.changes);
+        for (delta, after) in report.changes {
+            if self.merged {
+                let before = self.seen.last().map_or(&self.base, |(_, before)| before);
+                self.seen.extend(steps_between(before, &after));
+            } else {
+                self.seen.push((delta, after));
+            }
+        }
         self.ends.push(self.seen.len());
     }
 
@@ -445,7 +456,9 @@ impl Reports {
 impl Sent {
     fn new(base: Snapshot, patch: Patch, incoming: mpsc::UnboundedReceiver<Report>, caps: &Caps) -> Self {
         let patch = if caps.keeps_last_break { patch.before_last_break(base.rope()) } else { patch };
-        Self { base, patch, reports: Reports { incoming, seen: Vec::new(), ends: Vec::new() }, looked: 0 }
+        let (text, merged) = (base.rope().clone(), caps.merges_reports);
+        let reports = Reports { incoming, base: text, seen: Vec::new(), merged, ends: Vec::new() };
+        Self { base, patch, reports, looked: 0 }
     }
 
     /// The buffer as last reported.

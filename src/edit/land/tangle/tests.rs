@@ -1,5 +1,5 @@
 use super::*;
-use crate::edit::{Landing, Patch, untangled};
+use crate::edit::{Landing, Patch, steps_between, untangled};
 use crate::text::{ContentChange, Delta, Document, Snapshot, cases::campaign};
 
 const ENCODING: Encoding = Encoding::Utf8;
@@ -57,7 +57,11 @@ fn told(patch: &Patch, base: &str, after: &str) -> Landing {
 
 /// The text once everything is right.
 fn settled(patch: &Patch, base: &str, after: &str) -> String {
-    match told(patch, base, after) {
+    settle(patch, after, told(patch, base, after))
+}
+
+fn settle(patch: &Patch, after: &str, landing: Landing) -> String {
+    match landing {
         Landing::Right { ranges, .. } => {
             for (range, hunk) in ranges.into_iter().zip(patch.hunks()) {
                 assert_eq!(range.map(|range| &after[range]), Some(hunk.new.as_str()));
@@ -96,6 +100,23 @@ fn an_edit_that_came_to_another_line_is_put_right() {
     // And another line typed above since.
     let right = "mended: // typed\n// too\nfn one() {}\nfn zwei() {}\nfn three() {}\n";
     assert_eq!(settled(&patch, BASE, "// typed\n// too\nfn zwei() {}\nfn two() {}\nfn three() {}\n"), right);
+}
+
+#[test]
+fn what_one_report_tells_of_several_places_since_leaves_the_edit_alone() {
+    let patch = between(BASE, "fn one() {}\nfn zwei() {}\nfn three() {}\n");
+    let texts = [
+        BASE,
+        "// typed\nfn zwei() {}\nfn two() {}\nfn three() {}\n",
+        "// typed too\nfn zwei() {}\nfn two() {}\nfn three() { 3 }\n",
+    ];
+    let [base, told, after] = texts.map(Rope::from_str);
+    let mut reported = steps_between(&base, &told);
+    let first = 0..reported.len();
+    reported.extend(steps_between(&told, &after));
+    let landing = untangled(&patch, &base, &reported, first, ENCODING);
+    let right = "mended: // typed too\nfn one() {}\nfn zwei() {}\nfn three() { 3 }\n";
+    assert_eq!(settle(&patch, texts[2], landing), right);
 }
 
 #[test]
