@@ -150,7 +150,8 @@ impl Tangle<'_> {
             // Where the editor would put several parts is known only when all of them are out.
             let fits = fits.filter(|(less, part, text)| {
                 less + own_cost(part, &hunk.new) <= left
-                    && (starts.len() > 1 || self.is_put_there(text, &[start..start + part.len()], ranges, shift))
+                    && (starts.len() > 1
+                        || self.is_put_there(text, std::slice::from_ref(&(start..start + part.len())), ranges, shift))
             });
             let (less, part, text) = fits.min_by_key(|(cost, ..)| *cost)?;
             (typed, left) = (text, less);
@@ -200,9 +201,9 @@ impl Tangle<'_> {
             }
             let part = self.encoding.range(self.before, protocol::Range { start, end });
             // Something typed before it on its line has moved it: then what is behind it tells where it was.
-            let from_behind =
-                (start.line == end.line).then(|| self.from_behind(start.line, end.character - start.character, new));
-            for part in std::iter::once(part).chain(from_behind.flatten()) {
+            let counted_from_behind = (start.line == end.line)
+                .then(|| self.counted_from_behind(start.line, end.character - start.character, new));
+            for part in std::iter::once(part).chain(counted_from_behind.flatten()) {
                 let with_break = part.start..part.end + break_at(self.before, part.end);
                 for part in [part, with_break] {
                     parts.extend(self.before.get_byte_slice(part).map(String::from));
@@ -215,7 +216,7 @@ impl Tangle<'_> {
     }
 
     /// A part of a line of the text before that has behind it what is behind the new text on its line.
-    fn from_behind(&self, line: u32, units: u32, new: &Range<usize>) -> Option<Range<usize>> {
+    fn counted_from_behind(&self, line: u32, units: u32, new: &Range<usize>) -> Option<Range<usize>> {
         let far = |line| Position { line, character: u32::MAX };
         let new_line = u32::try_from(self.after.try_byte_to_line(new.end).ok()?).ok()?;
         let behind = self.after.get_byte_slice(new.end..self.encoding.offset(self.after, far(new_line)))?;
