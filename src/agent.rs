@@ -54,14 +54,23 @@ pub trait Journal: Send + Sync {
     /// A sentence for the person: the run must stop.
     async fn item(&self, item: Arc<Item>) -> Result<(), String>;
 
-    /// Keeps that a call is about to change something.
+    /// Keeps and tells that a call begins: from here on nobody knows what it did, until its end is told.
     ///
     /// # Errors
-    /// A sentence for the person: the change must not be made.
-    async fn intent(&self, call_id: &str, title: &str) -> Result<(), String>;
+    /// A sentence for the person: the call must not be made.
+    async fn intent(&self, started: Event) -> Result<(), String>;
+
+    /// Keeps what an edit changed, with what takes it back, and tells it. `hunks` are those of the edit, numbered.
+    ///
+    /// # Errors
+    /// A sentence for the person: the run must stop.
+    async fn landed(&self, place: &Place, applied: &Applied, hunks: Vec<HunkView>, late: bool) -> Result<(), String>;
 
     /// Tells what happens. Never waits.
     fn event(&self, event: Event);
+
+    /// Ends a block: the deltas before and behind it are not of one piece.
+    fn block_ended(&self);
 
     /// Something that the model must hear before its next turn, in this run or a later one.
     fn note(&self, note: String);
@@ -154,16 +163,19 @@ impl Teller {
             .collect()
     }
 
-    fn tell_applied(&self, applied: &Applied, late: bool) {
+    async fn tell_applied(&self, place: &Place, applied: &Applied, late: bool) {
         let hunks = self.number(&applied.hunks);
-        self.journal.event(Event::EditApplied { uri: applied.uri.clone(), hunks, rebased: applied.rebased, late });
+        if let Err(error) = self.journal.landed(place, applied, hunks, late).await {
+            // The session is stopped by whoever could not keep it; the run hears of it with its next step.
+            tracing::error!(run = %self.run, %place, error, "an edit landed and could not be recorded");
+        }
     }
 }
 
 #[async_trait]
 impl Told for Teller {
-    async fn applied(&self, applied: &Applied, late: bool) {
-        self.tell_applied(applied, late);
+    async fn applied(&self, place: &Place, applied: &Applied, late: bool) {
+        self.tell_applied(place, applied, late).await;
     }
 
     async fn rejected(&self, uri: String, hunks: Vec<HunkView>, reason: String) {
@@ -177,7 +189,7 @@ impl Told for Teller {
         tokio::spawn(async move {
             if let Ok(applied) = late.await {
                 tracing::info!(run = %teller.run, %place, "an edit landed late");
-                teller.tell_applied(&applied, true);
+                teller.tell_applied(&place, &applied, true).await;
                 teller.journal.note(format!(
                     "The edit of {place} that was not confirmed in time has landed after all. Read the file before you change it again."
                 ));

@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod demo;
+pub mod sessions;
 
 use std::path::PathBuf;
 
@@ -34,6 +35,8 @@ pub enum Command {
     Lsp,
     /// The main job on a sample project: a real server, a scripted model, no key and no network
     Demo,
+    /// The stored sessions of a workspace
+    Sessions(sessions::Sessions),
 }
 
 impl Cli {

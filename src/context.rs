@@ -23,6 +23,11 @@ impl Accounting {
         self.since += estimate(text);
     }
 
+    /// Tokens that every request begins with, as they were estimated before.
+    pub fn add_tokens(&mut self, tokens: u64) {
+        self.since += tokens;
+    }
+
     /// An item that the next request will hold.
     pub fn add(&mut self, item: &Item) {
         self.since += match item {

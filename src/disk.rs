@@ -128,6 +128,33 @@ pub fn replace(place: &Place, expected: &Snapshot, new: &Rope) -> Result<(), Wri
     draft.publish_over(&name).map_err(failed)
 }
 
+/// Takes a file away; the folder that it is in stays.
+///
+/// # Errors
+/// When it does not hold `expected`, is read-only, or the system says no.
+pub fn remove(place: &Place, expected: &Snapshot) -> Result<(), WriteError> {
+    let failed = |error: std::io::Error| refused(place, &error);
+    let (parent, name) = Folder::of(place).map_err(|error| read_error(place, &error))?;
+    let found = open(place, &parent, &name)?;
+    if !same(&found.snapshot, expected) {
+        return Err(WriteError::Changed { place: place.to_string(), now: found.snapshot });
+    }
+    let before = found.file.metadata().map_err(failed)?;
+    if before.mode() & 0o222 == 0 || !parent.may_write(&name) {
+        let reason = "the file is read-only; the person can change its permissions".to_owned();
+        return Err(WriteError::Refused { place: place.to_string(), reason });
+    }
+    // The system can take away only whatever bears the name, so the file is given one that nobody knows and looked at again:
+    // what another program put in its place this very moment is put back.
+    let aside = parent.aside(&name).map_err(failed)?;
+    let now = open(place, &parent, aside.name())?;
+    let after = now.file.metadata().map_err(failed)?;
+    if (after.dev(), after.ino()) != (before.dev(), before.ino()) || !same(&now.snapshot, expected) {
+        return Err(WriteError::Changed { place: place.to_string(), now: now.snapshot });
+    }
+    aside.remove().map_err(failed)
+}
+
 struct Found {
     file: File,
     snapshot: Snapshot,

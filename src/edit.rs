@@ -7,10 +7,11 @@ mod land;
 mod lf;
 mod lines;
 mod rebase;
+mod undo;
 
 pub use diff::{deltas_between, steps_between, unified};
 pub use find::{FindError, Replacement, find};
-pub use land::{Landing, landed, later, untangled};
+pub use land::{Landing, Seen, landed, landed_among_typing};
 pub use rebase::Clash;
 
 use std::ops::Range;

@@ -110,6 +110,11 @@ pub enum What {
         /// All of it.
         text: String,
     },
+    /// Takes a file away; a conflict when it holds anything but `base`.
+    Delete {
+        /// What it must hold.
+        base: Snapshot,
+    },
 }
 
 /// What became of a change. Everything but `Applied` left the document as the person has it.
@@ -149,6 +154,11 @@ pub struct Applied {
     pub rebased: bool,
     /// The text as it is now.
     pub now: Snapshot,
+    /// Whether the file was made by it.
+    pub created: bool,
+    /// What takes it back, and the text that this was made against: the one in which the edit was seen. One hunk for each of
+    /// `hunks`, in the same order.
+    pub back: (Snapshot, Patch),
 }
 
 /// An editor, as far as the agent knows.

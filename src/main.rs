@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use cowrite::cli::{Cli, Command, demo};
+use cowrite::cli::{Cli, Command, demo, sessions};
 use cowrite::settings::{self, Places};
 use cowrite::{log, lsp};
 use tokio::runtime::Builder;
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         match cli.command() {
             Command::Lsp => serve(cli.log_file).await,
             Command::Demo => demo::run().await,
+            Command::Sessions(arguments) => sessions::run(arguments).await,
         }
     });
     // A read of standard input cannot be called back; it must not hold the process.

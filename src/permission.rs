@@ -4,4 +4,4 @@ mod path;
 mod protected;
 mod uri;
 
-pub use path::{Access, Denied, Roots, real_path};
+pub use path::{Access, Denied, RULES, Roots, real_path};

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -54,6 +54,22 @@ id! {
 #[must_use]
 pub fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A moment as a person reads it anywhere in the world: `2026-11-21 07:11:04`, UTC. The first ten characters are the date.
+#[must_use]
+pub fn utc(at_ms: u64) -> String {
+    // The end of the year 9999, the last that is written in four digits.
+    const LAST: u64 = 253_402_300_799_000;
+    let at = UNIX_EPOCH + Duration::from_millis(at_ms.min(LAST));
+    // `Sun, 06 Nov 1994 08:49:37 GMT`
+    let text = httpdate::fmt_http_date(at);
+    let mut words = text.split(' ').skip(1);
+    let mut next = || words.next().unwrap_or_default();
+    let (day, month, year, time) = (next(), next(), next(), next());
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = months.iter().position(|name| *name == month).map_or(0, |index| index + 1);
+    format!("{year}-{month:02}-{day} {time}")
 }
 
 /// A place in a document. `line` counts from 0; `character` counts code units of the encoding that the client and the
@@ -513,6 +529,14 @@ mod tests {
         RunStatus::LimitReached,
         RunStatus::Interrupted,
     ];
+
+    #[test]
+    fn a_moment_is_written_with_its_date_first() {
+        assert_eq!(utc(0), "1970-01-01 00:00:00");
+        assert_eq!(utc(1_795_245_064_999), "2026-11-21 07:11:04");
+        assert_eq!(utc(1_709_164_800_000), "2024-02-29 00:00:00");
+        assert_eq!(utc(u64::MAX), "9999-12-31 23:59:59");
+    }
 
     #[test]
     fn r1_final_states_are_final() {

@@ -4,13 +4,24 @@
 //! mutex. Everything that takes time happens in the actor's task.
 
 mod actor;
+mod changes;
+pub mod export;
+pub mod fork;
 mod journal;
 mod mailbox;
 mod outlet;
 mod runs;
+mod stage;
+mod state;
+mod undo;
 
 pub use outlet::{Outlet, Told};
 pub use runs::EventPage;
+pub use state::Figures;
+pub use undo::{Plan, Trail};
+
+#[cfg(test)]
+pub(crate) use changes::Changes;
 
 use std::sync::Arc;
 
@@ -18,19 +29,44 @@ use futures::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::actor::{Actor, Opening};
+use self::journal::kept;
 use self::mailbox::{Entry, Mailbox};
 use self::runs::Runs;
+use self::state::State;
 use crate::agent::Setup;
-use crate::protocol::{ContextUse, RunId, RunSnapshot, SessionId, Usage};
+use crate::protocol::{RunId, RunSnapshot, SessionId};
 use crate::settings::Limits;
-use crate::store::Store;
+use crate::store::{Begins, Head, Keep, Owner, Rules, Store, StoreError, Stored, StoredRun, Undone};
 use crate::tool::Reads;
 
 /// Runs that may wait behind the live one.
 pub const QUEUE: usize = 8;
 
 /// Makes what a run works with. Called in the run's own task, when it leaves the queue.
-pub type Prepare = Box<dyn FnOnce() -> BoxFuture<'static, Result<Setup, String>> + Send + Sync>;
+pub type Prepare = Box<dyn FnOnce(Known) -> BoxFuture<'static, Result<Ready, String>> + Send + Sync>;
+
+/// What a session knows when one of its runs is set up.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The system prompt that its runs begin with, once there is one.
+    pub system: Option<Arc<str>>,
+    /// The rules files that the model has been given so far, as they were.
+    pub rules: Vec<Rules>,
+    /// The names of the tools that the system prompt tells of.
+    pub tools: Vec<String>,
+}
+
+/// A run that is set up.
+pub struct Ready {
+    /// What it works with. Its system prompt is the session's own where that has one.
+    pub setup: Setup,
+    /// What the model must hear before the prompt: rules files that are new or have changed, tools that are not on offer this
+    /// time.
+    pub notes: Vec<String>,
+    /// The rules files that the model has been given when it has heard that.
+    pub rules: Vec<Rules>,
+}
 
 /// A run that is asked for.
 pub struct Start {
@@ -44,48 +80,130 @@ pub struct Start {
     pub prepare: Prepare,
 }
 
-/// The queue is full.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the session is busy: one run is live and {QUEUE} wait; cancel one (cowrite.cancel) or try again when one has finished"
-)]
-pub struct Busy;
+/// Why a run is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The queue is full.
+    #[error(
+        "the session is busy: one run is live and {QUEUE} wait; cancel one (cowrite.cancel) or try again when one has finished"
+    )]
+    Busy,
+    /// Something could not be recorded.
+    #[error("nothing more is written to this session: {0}")]
+    Unwritable(String),
+}
+
+/// What sessions work with, whichever they are.
+#[derive(Clone)]
+pub struct Parts {
+    /// Where they are kept.
+    pub store: Arc<dyn Store>,
+    /// Who is told.
+    pub outlet: Arc<dyn Outlet>,
+    /// Caps.
+    pub limits: Limits,
+    /// Ends their actors.
+    pub shutdown: CancellationToken,
+    /// Holds their actors.
+    pub tasks: TaskTracker,
+}
 
 /// A session, as others hold it. Cloning shares it.
 #[derive(Clone)]
 pub struct Session {
-    id: SessionId,
+    folder: Arc<str>,
+    store: Arc<dyn Store>,
     runs: Arc<Runs>,
     mailbox: Arc<Mailbox>,
     reads: Arc<Reads>,
 }
 
 impl Session {
-    /// A new session. Nothing is written before its first run. `tasks` holds its actor, which ends with `shutdown`.
+    /// A new session of a folder (its real path; empty for none). Nothing is written before its first run.
     #[must_use]
-    pub fn open(
-        store: Arc<dyn Store>,
-        outlet: Arc<dyn Outlet>,
-        limits: &Limits,
-        shutdown: &CancellationToken,
-        tasks: &TaskTracker,
-    ) -> Self {
-        let id = SessionId::new();
+    pub fn new(parts: &Parts, folder: &str, title: &str) -> Self {
+        let begins = Begins { folder: folder.to_owned(), title: title.to_owned(), parent: None };
+        let opening = Opening {
+            session: SessionId::new(),
+            begins: Some(begins),
+            head: Head::default(),
+            state: State::default(),
+            cut: Vec::new(),
+            keep: parts.keep(),
+        };
+        Self::open(parts, folder, opening, Vec::new())
+    }
+
+    /// A session as the store has it. Where a run of another living process is under way, as it stood before that run: going
+    /// on from there makes a fork.
+    ///
+    /// # Errors
+    /// When it is not there or cannot be read.
+    pub async fn restore(parts: &Parts, session: SessionId) -> Result<Self, StoreError> {
+        let (row, mut records) = parts.store.resume(session).await?;
+        let runs = parts.store.runs(session, parts.limits.max_runs).await?;
+        let unfinished = |run: &&StoredRun| !run.snapshot.status.is_final();
+        let elsewhere =
+            runs.iter().filter(unfinished).filter(|run| run.owner == Owner::Other).map(|run| run.first).min();
+        let mut head = row.head;
+        if let Some(first) = elsewhere {
+            if records.first().is_none_or(|record| record.number >= first) {
+                records = parts.store.records(session, 1..=first.saturating_sub(1)).await?;
+            }
+            records.retain(|record| record.number < first);
+            head = records.last().map_or(Head::default(), |last| Head { record: last.number, hash: last.hash });
+        }
+        // What this process does not know of, nobody works at any more.
+        let cut: Vec<StoredRun> = match elsewhere {
+            None => runs.iter().filter(unfinished).cloned().collect(),
+            Some(_) => Vec::new(),
+        };
+        let opening = Opening { session, begins: None, head, state: folded(&records), cut, keep: parts.keep() };
+        Ok(Self::open(parts, &row.folder, opening, runs))
+    }
+
+    fn open(parts: &Parts, folder: &str, opening: Opening, stored: Vec<StoredRun>) -> Self {
         let session = Self {
-            id,
-            runs: Arc::new(Runs::new(id, limits)),
-            mailbox: Arc::new(Mailbox::default()),
+            folder: folder.into(),
+            store: parts.store.clone(),
+            runs: Arc::new(Runs::new(opening.session, opening.head, opening.begins.is_none(), &parts.limits, stored)),
+            mailbox: Arc::default(),
             reads: Arc::default(),
         };
-        let actor = actor::Actor::new(id, session.runs.clone(), session.mailbox.clone(), store, outlet);
-        tasks.spawn(actor.run(shutdown.clone()));
+        let (runs, mailbox) = (session.runs.clone(), session.mailbox.clone());
+        let (actor, cut) = Actor::new(opening, runs, mailbox, parts.store.clone(), parts.outlet.clone());
+        parts.tasks.spawn(actor.run(cut, parts.shutdown.clone()));
         session
     }
 
-    /// Its id.
+    /// Its id; another one from the moment on at which it had to go on as a fork.
     #[must_use]
     pub fn id(&self) -> SessionId {
-        self.id
+        self.runs.session()
+    }
+
+    /// The folder that it belongs to; empty for none.
+    #[must_use]
+    pub fn folder(&self) -> &Arc<str> {
+        &self.folder
+    }
+
+    /// Whether anything of it was written.
+    #[must_use]
+    pub fn is_written(&self) -> bool {
+        self.runs.is_written()
+    }
+
+    /// The newest record that this process knows of.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.runs.head()
+    }
+
+    /// Why nothing can be written any more, when that is so.
+    #[must_use]
+    pub fn broken(&self) -> Option<String> {
+        self.runs.broken()
     }
 
     /// What the model has seen in this session.
@@ -94,13 +212,13 @@ impl Session {
         &self.reads
     }
 
-    /// Queues a run and answers at once.
+    /// Queues a run, and answers when it is kept that it was asked for.
     ///
     /// # Errors
-    /// When the queue is full.
-    pub fn start(&self, start: Start) -> Result<RunId, Busy> {
+    /// When the queue is full, or the session cannot be written.
+    pub async fn start(&self, start: Start) -> Result<RunId, StartError> {
         let (run, cancel) = self.runs.create(&start.prompt)?;
-        self.mailbox.push(Entry::Start { run, start, cancel });
+        kept(&self.mailbox, |kept| Entry::Start { run, start, cancel, kept }).await.map_err(StartError::Unwritable)?;
         Ok(run)
     }
 
@@ -126,21 +244,82 @@ impl Session {
         self.runs.snapshot(run).is_some()
     }
 
+    /// Looks how the runs of other processes stand now.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        if self.runs.any_foreign() {
+            self.runs.refresh(self.store.runs(self.id(), usize::MAX >> 1).await?);
+        }
+        Ok(())
+    }
+
     /// Its runs, oldest first.
     #[must_use]
     pub fn snapshots(&self) -> Vec<RunSnapshot> {
         self.runs.snapshots()
     }
 
-    /// A run's events after a sequence number, or with no run the session's own.
+    /// What all of it comes to.
     #[must_use]
-    pub fn events(&self, run: Option<RunId>, after: u64) -> EventPage {
-        self.runs.events(run, after)
+    pub fn figures(&self) -> Figures {
+        self.runs.figures()
     }
 
-    /// How full the context is and what all requests cost together.
-    #[must_use]
-    pub fn totals(&self) -> (ContextUse, Usage) {
-        self.runs.totals()
+    /// A run's events after a sequence number, or with no run the session's own.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn events(&self, run: Option<RunId>, after: u64) -> Result<EventPage, StoreError> {
+        if let Some(run) = run
+            && let Some((Some(events), count)) = self.runs.events(run, after)
+        {
+            return Ok(EventPage::of(events, after, count));
+        }
+        let events = self.store.events(self.id(), run, after).await?;
+        let newest = events.last().map_or(after, |event| event.sequence);
+        let count = run.and_then(|run| self.runs.events(run, after)).map_or(newest, |(_, count)| count.max(newest));
+        Ok(EventPage::of(events, after, count))
     }
+
+    /// Records that what a run had changed was taken back; the model hears it in the words of `note`.
+    ///
+    /// # Errors
+    /// When it could not be recorded.
+    pub async fn undone(&self, undone: Undone, note: String) -> Result<(), String> {
+        kept(&self.mailbox, |kept| Entry::Undone { undone, note, kept }).await
+    }
+
+    /// Empties the history and its counters. What was recorded stays where it is.
+    ///
+    /// # Errors
+    /// While a run is under way, and when it could not be recorded.
+    pub async fn clear(&self) -> Result<(), String> {
+        kept(&self.mailbox, |kept| Entry::Clear { kept }).await?;
+        self.reads.clear();
+        Ok(())
+    }
+
+    /// Gives a session that nothing is written of yet its title.
+    pub fn entitle(&self, title: String) {
+        self.mailbox.push(Entry::Title { title });
+    }
+
+    /// Ends its actor, once nothing is live.
+    pub fn close(&self) {
+        self.mailbox.push(Entry::Close);
+    }
+}
+
+impl Parts {
+    fn keep(&self) -> Keep {
+        Keep { runs: self.limits.max_runs, events_per_run: self.limits.max_events_per_run }
+    }
+}
+
+fn folded(records: &[Stored]) -> State {
+    let mut state = State::default();
+    records.iter().filter_map(|stored| stored.record.as_ref()).for_each(|record| state.apply(record));
+    state
 }

@@ -15,7 +15,7 @@ mod registry;
 mod schema;
 mod search;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod walk;
 mod write;
 
@@ -56,8 +56,8 @@ pub struct Context {
 /// Who hears of what a tool does while it does it.
 #[async_trait]
 pub trait Told: Send + Sync {
-    /// An edit has landed; gives its hunks their ids.
-    async fn applied(&self, applied: &Applied, late: bool);
+    /// An edit has landed; gives its hunks their ids. Returns when that is kept.
+    async fn applied(&self, place: &crate::editor::Place, applied: &Applied, late: bool);
     /// An edit has not landed.
     async fn rejected(&self, uri: String, hunks: Vec<HunkView>, reason: String);
     /// An edit was not confirmed in time and may still land.

@@ -1,23 +1,34 @@
 //! A workspace: its folders, its settings, its sessions, and what a run in it works with. LSP is unknown here.
 
+mod keeping;
 mod preparing;
+mod rules;
+mod sessions;
+#[cfg(test)]
+mod testing;
+mod undo;
 
-use std::collections::HashMap;
+pub use sessions::SessionError;
+pub use undo::{FileUndone, UndoOutcome};
+
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::preparing::{Preparing, Slot, connected};
+use self::preparing::{Preparing, Slot, connected, with_buffers};
+use self::sessions::Sessions;
 use crate::command::{Catalog, Command, Problem};
 use crate::editor::Editor;
-use crate::permission::Roots;
+use crate::permission::{Roots, real_path};
 use crate::protocol::{Mode, Range, RunId, SessionId};
-use crate::session::{Outlet, Session, Start};
-use crate::settings::Settings;
-use crate::store::Store;
+use crate::session::export::{Format, SessionView, export};
+use crate::session::{EventPage, Outlet, Session, Start};
+use crate::settings::{Places, Settings};
+use crate::store::Undone;
 use crate::text::Snapshot;
 
 /// What holds everything that runs: cancelled at shutdown, waited for after it.
@@ -34,12 +45,10 @@ pub struct Workspace {
     settings: Arc<Settings>,
     catalog: Arc<Catalog>,
     editor: Arc<dyn Editor>,
-    store: Arc<dyn Store>,
-    outlet: Arc<dyn Outlet>,
     roots: Arc<RwLock<Roots>>,
-    life: Life,
-    /// The active session of each folder; under no path for what lies in none.
-    sessions: Mutex<HashMap<Option<PathBuf>, Session>>,
+    sessions: Sessions,
+    /// How often everything was cancelled.
+    cancels: AtomicU64,
     provider: Arc<Slot>,
 }
 
@@ -72,12 +81,12 @@ pub struct Target {
 /// Why a run does not start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
-    /// Nobody knows the session.
-    #[error("there is no session {0}; leave sessionId out to use the active one")]
-    NoSession(String),
-    /// Too many wait.
+    /// There is no session for it.
     #[error(transparent)]
-    Busy(#[from] crate::session::Busy),
+    Session(#[from] SessionError),
+    /// Its session does not take it.
+    #[error(transparent)]
+    Refused(#[from] crate::session::StartError),
     /// Edits as proposals are not there yet.
     #[error("mode \"ask\" is not supported by this version; use \"edit\", or \"plan\" for a run that changes nothing")]
     ModeAsk,
@@ -89,23 +98,15 @@ impl Workspace {
     pub fn new(
         settings: Settings,
         editor: Arc<dyn Editor>,
-        store: Arc<dyn Store>,
+        places: Places,
         outlet: Arc<dyn Outlet>,
         roots: Arc<RwLock<Roots>>,
         life: Life,
     ) -> Self {
         let catalog = Arc::new(Catalog::new(&settings));
-        Self {
-            settings: Arc::new(settings),
-            catalog,
-            editor,
-            store,
-            outlet,
-            roots,
-            life,
-            sessions: Mutex::default(),
-            provider: Arc::default(),
-        }
+        let sessions = Sessions::new(places, outlet, settings.limits.clone(), life);
+        let settings = Arc::new(settings);
+        Self { settings, catalog, editor, roots, sessions, cancels: AtomicU64::new(0), provider: Arc::default() }
     }
 
     /// The commands.
@@ -114,20 +115,19 @@ impl Workspace {
         &self.catalog
     }
 
-    /// Starts a run and answers at once.
+    /// Starts a run and answers at once: it waits for nothing but a look at the session's head.
     ///
     /// # Errors
     /// A sentence that says what to do.
-    pub fn start(&self, ask: Ask) -> Result<(RunId, SessionId), StartError> {
+    pub async fn start(&self, ask: Ask) -> Result<(RunId, SessionId), StartError> {
         let command_mode = ask.command.as_ref().and_then(|command| command.mode);
         let mode = ask.mode.or(command_mode).unwrap_or(self.settings.mode);
         if mode == Mode::Ask {
             return Err(StartError::ModeAsk);
         }
-        let session = match ask.session {
-            Some(id) => self.session(id).ok_or_else(|| StartError::NoSession(id.to_string()))?,
-            None => self.active(ask.target.as_ref().map(|target| Path::new(target.given.as_str()))),
-        };
+        let cancels = self.cancels.load(Ordering::SeqCst);
+        let folder = self.folder_of(ask.target.as_ref().map(|target| target.given.as_str())).await;
+        let session = self.sessions.to_run_in(ask.session, &folder).await?;
         let command_title = ask.command.as_ref().map(|command| command.title.clone());
         let prompt = ask.prompt.clone().or_else(|| command_title.clone()).unwrap_or_default();
         let title = match (&command_title, &ask.prompt) {
@@ -145,45 +145,207 @@ impl Workspace {
             reads: session.reads().clone(),
             provider: self.provider.clone(),
         };
-        let prepare = Box::new(move || preparing.setup().boxed());
-        let run = session.start(Start { prompt, command, title, prepare })?;
+        let prepare = Box::new(move |known| preparing.setup(known).boxed());
+        let run = session.start(Start { prompt, command, title, prepare }).await?;
+        if self.cancels.load(Ordering::SeqCst) != cancels {
+            // Everything was cancelled while this one was on its way.
+            let _ = session.cancel(run);
+        }
         Ok((run, session.id()))
     }
 
-    /// The active session of the folder that holds a path; of the first folder, or of none, without one.
-    #[must_use]
-    pub fn active(&self, path: Option<&Path>) -> Session {
-        let folder = {
-            let roots = self.roots.read().unwrap_or_else(PoisonError::into_inner);
-            let folders = roots.folders();
-            let holding = path.and_then(|path| folders.iter().find(|folder| path.starts_with(folder)));
-            holding.or(folders.first()).cloned()
+    /// The folder that a document lies in, the deepest one; the first folder without one; empty where there is no folder.
+    async fn folder_of(&self, given: Option<&str>) -> String {
+        let folders = self.folders();
+        let holding = match given.map(PathBuf::from).filter(|path| path.is_absolute()) {
+            Some(path) => {
+                let find = move |folders: &[String]| {
+                    let real = real_path(&path);
+                    let holding = folders.iter().filter(|folder| real.starts_with(Path::new(folder)));
+                    holding.max_by_key(|folder| folder.len()).cloned()
+                };
+                let candidates = folders.clone();
+                tokio::task::spawn_blocking(move || find(&candidates)).await.ok().flatten()
+            }
+            None => None,
         };
-        let open = || {
-            let Life { shutdown, tasks } = &self.life;
-            Session::open(self.store.clone(), self.outlet.clone(), &self.settings.limits, shutdown, tasks)
-        };
-        self.lock().entry(folder).or_insert_with(open).clone()
+        holding.or_else(|| folders.first().cloned()).unwrap_or_default()
     }
 
-    /// A session by its id.
-    #[must_use]
-    pub fn session(&self, id: SessionId) -> Option<Session> {
-        self.lock().values().find(|session| session.id() == id).cloned()
+    /// The folders, as sessions know them; one without a name where there is none.
+    fn folders(&self) -> Vec<String> {
+        let roots = self.roots.read().unwrap_or_else(PoisonError::into_inner);
+        let folders: Vec<String> = roots.folders().iter().map(|folder| folder.display().to_string()).collect();
+        if folders.is_empty() { vec![String::new()] } else { folders }
     }
 
-    /// The session that a run belongs to.
+    /// A session by its id; without one, the session that the first folder goes on with.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub async fn session(&self, id: Option<SessionId>) -> Result<Session, SessionError> {
+        match id {
+            Some(id) => self.sessions.get(id).await,
+            None => self.sessions.active(&self.folder_of(None).await).await,
+        }
+    }
+
+    /// The sessions of the folders, and which one the first folder goes on with.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub async fn sessions(&self) -> Result<(SessionId, Vec<SessionView>), SessionError> {
+        let active = self.session(None).await?.id();
+        Ok((active, self.sessions.list(&self.folders()).await?))
+    }
+
+    /// A session that begins with its first run, active at once.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub async fn new_session(&self, title: Option<&str>) -> Result<Session, SessionError> {
+        self.sessions.new_session(&self.folder_of(None).await, title.unwrap_or_default()).await
+    }
+
+    /// Goes on with a session from here on; with the active one, read anew when it could not be written, without an id.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub async fn resume(&self, id: Option<SessionId>) -> Result<Session, SessionError> {
+        let id = self.session(id).await?.id();
+        self.sessions.resume(id).await
+    }
+
+    /// A fork, active at once.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub async fn fork(&self, id: Option<SessionId>, after: Option<RunId>) -> Result<Session, SessionError> {
+        let id = self.session(id).await?.id();
+        self.sessions.fork(id, after).await
+    }
+
+    /// Gives a session another title.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub async fn rename(&self, id: Option<SessionId>, title: &str) -> Result<SessionId, SessionError> {
+        let session = self.session(id).await?;
+        if !session.is_written() {
+            session.entitle(title.to_owned());
+        } else {
+            self.sessions.store().await?.rename(session.id(), title).await.map_err(sessions::other)?;
+        }
+        Ok(session.id())
+    }
+
+    /// Empties the history of a session.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub async fn clear(&self, id: Option<SessionId>) -> Result<SessionId, SessionError> {
+        let session = self.session(id).await?;
+        session.clear().await?;
+        Ok(session.id())
+    }
+
+    /// Deletes a session.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub async fn delete(&self, id: Option<SessionId>) -> Result<SessionId, SessionError> {
+        let id = self.session(id).await?.id();
+        self.sessions.delete(id).await?;
+        Ok(id)
+    }
+
+    /// A session as a text.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub async fn export(&self, id: Option<SessionId>, format: Format) -> Result<String, SessionError> {
+        let session = self.session(id).await?;
+        if !session.is_written() {
+            return Err(SessionError::Other("there is nothing in this session yet; ask something first".into()));
+        }
+        let store = self.sessions.store().await?;
+        export(store.as_ref(), session.id(), format).await.map_err(sessions::other)
+    }
+
+    /// Takes back what a run has changed; the newest finished run of the active session without one.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub async fn undo(&self, run: Option<RunId>) -> Result<Vec<FileUndone>, SessionError> {
+        let (session, run) = match run {
+            Some(run) => (self.sessions.of_finished(run).await?, run),
+            None => {
+                let session = self.session(None).await?;
+                session.refresh().await.map_err(sessions::other)?;
+                let newest = session.snapshots().into_iter().rev().find(|run| run.status.is_final());
+                let none =
+                    || SessionError::Other("no run of this session has finished yet; there is nothing to undo".into());
+                let run = newest.ok_or_else(none)?.id;
+                (session, run)
+            }
+        };
+        let store = self.sessions.store().await?;
+        let roots = with_buffers(&self.roots, self.editor.as_ref());
+        let undoing = undo::undo(self.editor.as_ref(), &roots, store.as_ref(), session.id(), run).await?;
+        if !undoing.undone.is_empty() {
+            let note = undo::note(&undoing);
+            session.undone(Undone { run, uris: undoing.undone }, note).await?;
+        }
+        Ok(undoing.files)
+    }
+
+    /// Goes on without keeping anything: the person has been told that nothing can be kept, and said so.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub async fn go_on_unkept(&self) -> Result<SessionId, SessionError> {
+        self.sessions.go_on_unkept().await?;
+        Ok(self.session(None).await?.id())
+    }
+
+    /// The open session that a run belongs to. Never waits.
     #[must_use]
     pub fn session_of(&self, run: RunId) -> Option<Session> {
-        self.lock().values().find(|session| session.knows(run)).cloned()
+        self.sessions.of_run(run)
+    }
+
+    /// The events of a run.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub async fn events_of(&self, run: RunId, after: u64) -> Result<EventPage, SessionError> {
+        self.sessions.events_of(run, after).await
+    }
+
+    /// Whether there is such a run, open or kept.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub async fn knows(&self, run: RunId) -> Result<bool, SessionError> {
+        self.sessions.knows(run).await
+    }
+
+    /// Looks for runs that a crash has cut off, so that the person hears of them.
+    pub async fn look_back(&self) {
+        self.sessions.look_back(&self.folders()).await;
+    }
+
+    /// Ends what keeps the sessions, once all runs have ended.
+    pub async fn close(&self) {
+        self.sessions.close().await;
     }
 
     /// Cancels every live and waiting run.
     #[must_use]
     pub fn cancel_all(&self) -> Vec<RunId> {
-        let sessions: Vec<Session> = self.lock().values().cloned().collect();
+        self.cancels.fetch_add(1, Ordering::SeqCst);
         let mut cancelled = Vec::new();
-        for session in sessions {
+        for session in self.sessions.all() {
             // Waiting runs first, so that none of them starts meanwhile.
             for run in session.unfinished().into_iter().rev() {
                 if session.cancel(run) {
@@ -203,11 +365,6 @@ impl Workspace {
         connected(&self.provider, &self.settings)
             .map(|provider| provider.name().to_owned())
             .map_err(|error| error.to_string())
-    }
-
-    // A std mutex: held for a look-up or for opening a session, which waits for nothing.
-    fn lock(&self) -> MutexGuard<'_, HashMap<Option<PathBuf>, Session>> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -68,18 +68,16 @@ impl Agent {
             return interrupted("The person stopped the run before this call began. Nothing was done.");
         }
         let title = self.setup.tools.title(&call.name, &call.arguments);
-        if access == Access::Write
-            && let Err(error) = self.journal.intent(&call.id, &title).await
-        {
-            return Answer { ok: false, content: error.clone(), summary: error };
-        }
-        self.journal.event(Event::ToolStarted {
+        let started = Event::ToolStarted {
             call_id: call.id.clone(),
             name: call.name.clone(),
             title: title.clone(),
             input: serde_json::from_str(&call.arguments)
                 .unwrap_or_else(|_| serde_json::Value::String(call.arguments.clone())),
-        });
+        };
+        if let Err(error) = self.journal.intent(started).await {
+            return Answer { ok: false, content: error.clone(), summary: error };
+        }
         let answer = self.answer(call, access).await;
         self.journal.event(Event::ToolFinished {
             call_id: call.id.clone(),

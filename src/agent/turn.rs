@@ -37,7 +37,6 @@ impl Agent {
     }
 
     async fn turns(&mut self, said: &mut Option<String>) -> Result<RunStatus, Stop> {
-        self.count_fixed_parts();
         let prompt = std::mem::take(&mut self.setup.prompt);
         self.keep(Item::User { text: prompt }).await?;
         let mut cut = 0;
@@ -134,6 +133,7 @@ impl Agent {
             () = cancel.cancelled() => return Err(Stop::Cancelled),
             started = starting => started.map_err(|error| failed(&error))?,
         };
+        let mut block = None;
         loop {
             let event = tokio::select! {
                 biased;
@@ -144,6 +144,11 @@ impl Agent {
                 },
             };
             assembler.push(&event);
+            if let StreamEvent::Text { index, .. } | StreamEvent::Reasoning { index, .. } = &event
+                && block.replace(*index).is_some_and(|before| before != *index)
+            {
+                self.journal.block_ended();
+            }
             match event {
                 StreamEvent::Text { text, .. } => self.journal.event(Event::TextDelta { text }),
                 StreamEvent::Reasoning { text, .. } => self.journal.event(Event::ReasoningDelta { text }),
@@ -191,17 +196,6 @@ impl Agent {
         self.accounting.add(&item);
         self.history.push(item);
         Ok(())
-    }
-
-    /// System prompt and schemas count once, with the first request of a session.
-    fn count_fixed_parts(&mut self) {
-        if self.history.is_empty() {
-            self.accounting.add_text(&self.setup.system);
-            for spec in self.setup.tools.specs().iter() {
-                self.accounting.add_text(&spec.description);
-                self.accounting.add_text(&spec.schema.to_string());
-            }
-        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! `cowrite demo`: the main job on a sample project.
 //!
 //! A real server process is spoken to as an editor would: a buffer with unsaved lines is open, a command runs, the person types on
-//! meanwhile, the edit lands in the buffer. Only the model's words are scripted.
+//! meanwhile, the edit lands in the buffer. Then a new server process is asked what it knows of that. Only the model's words are scripted.
 
 mod buffer;
 mod check;
 mod editor;
+mod next_editor;
 mod sample;
 mod screen;
 mod server;
@@ -19,7 +20,7 @@ use crate::edit::unified;
 use crate::protocol::RunStatus;
 use crate::settings::Places;
 use check::Outcome;
-use editor::Editor;
+use editor::{Editor, Finished};
 use sample::Sample;
 use screen::Screen;
 use server::Server;
@@ -81,15 +82,10 @@ async fn story(screen: &mut Screen) -> Result<(), Failure> {
     // The sample fails its test as it lies on the disk. That is found out while the story goes on.
     let before = tokio::spawn(check::cargo_test(sample.root.clone(), UNTIL_TESTED));
 
-    let server = Server::start(&sample)?;
-    let mut editor = Editor::new(server, screen, &sample);
+    let mut editor = Editor::new(Server::start(&sample)?, screen, &sample);
     let told = talk(&mut editor).await;
-    let (text, log) = (editor.text(), editor.server_log());
-    let stopped = editor.stop().await;
-    told.and(stopped).map_err(|failure| match log {
-        Some(log) => Failure(format!("{failure}\nThe server's last words:\n{log}")),
-        None => failure,
-    })?;
+    let text = editor.text();
+    let finished = ended(editor, told).await?;
 
     screen.heading("The buffer, against the file on disk");
     screen.diff(&unified(sample::OPEN_FILE, sample::open_text(), &text));
@@ -99,15 +95,32 @@ async fn story(screen: &mut Screen) -> Result<(), Failure> {
         }
     }
     sample.save(&text)?;
-    let after = check::cargo_test(sample.root.clone(), UNTIL_TESTED.saturating_sub(begun.elapsed())).await;
-    report_tests(screen, before.await.ok().flatten(), after)?;
+    let after = tokio::spawn(check::cargo_test(sample.root.clone(), UNTIL_TESTED.saturating_sub(begun.elapsed())));
+
+    screen.heading("The next editor goes on with the same session");
+    let mut editor = Editor::new(Server::start(&sample)?, screen, &sample);
+    let told = next_editor::look_back(&mut editor, finished.session, finished.run).await;
+    ended(editor, told).await?;
+
+    report_tests(screen, before.await.ok().flatten(), after.await.ok().flatten())?;
     next_steps(screen);
     Ok(())
 }
 
+/// Ends the server, and gives what the conversation with it came to.
+async fn ended<T>(editor: Editor<'_>, told: Result<T, Failure>) -> Result<T, Failure> {
+    let log = editor.server_log();
+    let stopped = editor.stop().await;
+    told.and_then(|told| stopped.map(|()| told)).map_err(|failure| match log {
+        Some(log) => Failure(format!("{failure}\nThe server's last words:\n{log}")),
+        None => failure,
+    })
+}
+
 /// The conversation with the server, from `initialize` to the end of the run.
-async fn talk(editor: &mut Editor<'_>) -> Result<(), Failure> {
-    editor.initialize().await?;
+async fn talk(editor: &mut Editor<'_>) -> Result<Finished, Failure> {
+    let server = editor.initialize().await?;
+    editor.screen().fact("server", &server);
     editor.open(&sample::open_text().replacen(FUNCTION, &format!("{UNSAVED}{FUNCTION}"), 1)).await?;
     editor.type_during_run(FUNCTION, TYPED);
     let range = editor.range_from(FUNCTION, "\n}\n");
@@ -115,7 +128,7 @@ async fn talk(editor: &mut Editor<'_>) -> Result<(), Failure> {
     let argument = json!({"uri": editor.uri(), "range": range, "prompt": PROMPT});
     let finished = editor.run("cowrite.fix", argument).await?;
     match finished.status {
-        RunStatus::Completed => Ok(()),
+        RunStatus::Completed => Ok(finished),
         status => Err(Failure(format!("the run ended as {status:?}: {}", finished.error.unwrap_or_default()))),
     }
 }

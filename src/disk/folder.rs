@@ -86,10 +86,17 @@ impl Folder {
 
     /// A new file under a name that nobody knows, gone again unless it is published.
     pub(super) fn draft(&self, mode: u16) -> Result<Draft<'_>> {
-        let name = format!(".cowrite-{}.tmp", uuid::Uuid::now_v7());
+        let name = hidden_name();
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.fd, &name, flags, Mode::from_raw_mode(mode.into()))?.into();
         Ok(Draft { folder: self, name, file, published: false })
+    }
+
+    /// Gives a file a name that nobody knows, until it is removed; else it gets its own name back.
+    pub(super) fn aside<'a>(&'a self, name: &'a OsStr) -> Result<Aside<'a>> {
+        let hidden = hidden_name();
+        rustix::fs::renameat(&self.fd, name, &self.fd, &hidden)?;
+        Ok(Aside { folder: self, name, hidden, removed: false })
     }
 
     /// Makes a rename in this folder outlive a power cut.
@@ -99,6 +106,57 @@ impl Folder {
             // Some file systems know no such thing, and a folder may be writable but not listable.
             Err(Errno::INVAL | Errno::ACCESS | Errno::NOTSUP) | Ok(()) => Ok(()),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn hidden_name() -> String {
+    format!(".cowrite-{}.tmp", uuid::Uuid::now_v7())
+}
+
+/// Gives a file a name that nothing has; whether the old name is gone with it.
+fn rename_new(fd: &OwnedFd, old: &str, new: &OsStr) -> Result<bool> {
+    match rustix::fs::renameat_with(fd, old, fd, new, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(true),
+        // Not every file system can; a hard link refuses an existing name as well, and leaves the old one.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            rustix::fs::linkat(fd, old, fd, new, AtFlags::empty())?;
+            Ok(false)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A file without its own name, on the way out.
+pub(super) struct Aside<'a> {
+    folder: &'a Folder,
+    name: &'a OsStr,
+    hidden: String,
+    removed: bool,
+}
+
+impl Aside<'_> {
+    /// What it is called meanwhile.
+    pub(super) fn name(&self) -> &OsStr {
+        OsStr::new(&self.hidden)
+    }
+
+    /// Takes it away.
+    pub(super) fn remove(mut self) -> Result<()> {
+        rustix::fs::unlinkat(&self.folder.fd, &self.hidden, AtFlags::empty())?;
+        self.removed = true;
+        self.folder.sync()
+    }
+}
+
+impl Drop for Aside<'_> {
+    fn drop(&mut self) {
+        if self.removed {
+            return;
+        }
+        // Where the name has been taken meanwhile the file stays under the other one: nothing is lost.
+        if let Ok(false) = rename_new(&self.folder.fd, &self.hidden, self.name) {
+            let _ = rustix::fs::unlinkat(&self.folder.fd, &self.hidden, AtFlags::empty());
         }
     }
 }
@@ -134,15 +192,8 @@ impl Draft<'_> {
 
     /// Gives it a name that nothing has.
     pub(super) fn publish_new(mut self, name: &OsStr) -> Result<()> {
-        let fd = &self.folder.fd;
-        match rustix::fs::renameat_with(fd, &self.name, fd, name, RenameFlags::NOREPLACE) {
-            Ok(()) => self.published = true,
-            // Not every file system can; a hard link refuses an existing name as well, and Drop takes the old name away.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-                rustix::fs::linkat(fd, &self.name, fd, name, AtFlags::empty())?;
-            }
-            Err(error) => return Err(error.into()),
-        }
+        // Where the old name is left, Drop takes it away.
+        self.published = rename_new(&self.folder.fd, &self.name, name)?;
         self.folder.sync()
     }
 }

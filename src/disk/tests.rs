@@ -196,3 +196,53 @@ fn a_link_that_came_after_the_look_is_not_followed() {
     assert!(replace(&file, &expected, &Rope::new()).is_err());
     assert_eq!(fs::read_to_string(outside.path().join("a.txt")).expect("readable"), "secret\n");
 }
+
+#[test]
+fn a_file_goes_only_while_it_holds_what_is_expected() {
+    let world = World::new();
+    let place = world.write("a.txt", b"one\n");
+    world.write("b.txt", b"other\n");
+    let one = read(&place).expect("text");
+    world.write("a.txt", b"one!\n");
+    match remove(&place, &one) {
+        Err(WriteError::Changed { now, .. }) => assert_eq!(now.rope().to_string(), "one!\n"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(world.bytes("a.txt"), b"one!\n");
+    remove(&place, &read(&place).expect("text")).expect("removed");
+    assert_eq!(world.names(), ["b.txt"]);
+    let gone = remove(&place, &one).expect_err("nothing there");
+    assert_eq!(gone.to_string(), "a.txt does not exist");
+}
+
+#[test]
+fn a_folder_a_link_and_a_read_only_file_stay() {
+    let world = World::new();
+    let empty = Snapshot::detached("", "");
+    fs::create_dir(world.top.join("folder")).expect("a folder");
+    assert!(remove(&world.place("folder"), &empty).is_err());
+    let place = world.write("target", b"");
+    let linked = Place::File { path: world.top.join("link"), shown: "link".into() };
+    symlink("target", world.top.join("link")).expect("a link");
+    assert!(remove(&linked, &empty).is_err());
+    fs::set_permissions(world.top.join("target"), fs::Permissions::from_mode(0o444)).expect("a mode");
+    let told = remove(&place, &empty).expect_err("read-only").to_string();
+    assert_eq!(told, "could not write target: the file is read-only; the person can change its permissions");
+    assert_eq!(world.names(), ["folder", "link", "target"]);
+}
+
+#[test]
+fn what_comes_between_the_look_and_the_removal_is_put_back() {
+    let world = World::new();
+    world.write("a.txt", b"new\n");
+    let (parent, name) = Folder::of(&world.place("a.txt")).expect("a folder");
+    drop(parent.aside(&name).expect("aside"));
+    assert_eq!(world.names(), ["a.txt"]);
+    // Something has taken the name: both stay.
+    let aside = parent.aside(&name).expect("aside");
+    world.write("a.txt", b"newer\n");
+    let hidden = aside.name().to_string_lossy().into_owned();
+    drop(aside);
+    assert_eq!(world.names(), [hidden.as_str(), "a.txt"]);
+    assert_eq!((world.bytes("a.txt"), world.bytes(&hidden)), (b"newer\n".to_vec(), b"new\n".to_vec()));
+}

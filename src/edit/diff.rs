@@ -6,9 +6,9 @@ use std::ops::Range;
 use ropey::Rope;
 use similar::TextDiff;
 
-use super::Patch;
 use super::lf::{LfEdit, LfText};
 use super::lines::{self, Change, changes};
+use super::{Hunk, Patch};
 use crate::text::{Delta, Snapshot, common_ends, replace, to_lf};
 
 impl Patch {
@@ -41,22 +41,37 @@ pub(super) fn with_lf(text: &str) -> Cow<'_, str> {
 /// where the two share most of their text.
 #[must_use]
 pub fn deltas_between(old: &Rope, new: &Rope) -> Vec<Delta> {
-    let (start, old, new) = differing_lines(old, new);
-    let (mut gone, mut come) = (0, 0);
-    let delta = |change: Change| {
-        let delta = Delta {
-            start: start + change.old.start - gone + come,
-            old_len: change.old.len(),
-            new_len: change.new.len(),
-        };
-        gone += delta.old_len;
-        come += delta.new_len;
-        delta
-    };
-    changes(&old, &new).into_iter().map(delta).collect()
+    Patch::exact(old, new).deltas()
 }
 
-/// The same, each with the text after it.
+impl Patch {
+    /// The smallest change from one text to another, byte for byte. Costs little where the two share most of their text.
+    #[must_use]
+    pub fn exact(old: &Rope, new: &Rope) -> Self {
+        if old.is_instance(new) {
+            return Self::default();
+        }
+        let (start, old, new) = differing_lines(old, new);
+        let hunk = |change: Change| Hunk {
+            range: start + change.old.start..start + change.old.end,
+            new: new[change.new].to_owned(),
+        };
+        Self::joined(changes(&old, &new).into_iter().map(hunk))
+    }
+
+    /// The same change as one delta after another, each in terms of the text after the one before it.
+    #[must_use]
+    pub fn deltas(&self) -> Vec<Delta> {
+        let delta = |(hunk, new): (&Hunk, Range<usize>)| Delta {
+            start: new.start,
+            old_len: hunk.range.len(),
+            new_len: new.len(),
+        };
+        self.hunks().iter().zip(self.new_ranges()).map(delta).collect()
+    }
+}
+
+/// The same as [`deltas_between`], each with the text after it.
 #[must_use]
 pub fn steps_between(old: &Rope, new: &Rope) -> Vec<(Delta, Rope)> {
     let mut text = old.clone();

@@ -1,19 +1,28 @@
 //! Whether an edit has landed: found in what the editor reported, not in what it promised.
 
 mod mend;
-mod spans;
-mod tangle;
+pub(super) mod spans;
 
 use std::ops::Range;
-
-use ropey::Rope;
-use tangle::{Tangle, own_cost};
 
 use super::diff::distance;
 use super::rebase::moved;
 use super::{Hunk, Patch, deltas_between, new_ranges};
 use crate::protocol;
-use crate::text::{Delta, Encoding, replace};
+use crate::text::{Delta, Encoding, common_ends, replace};
+use ropey::Rope;
+
+/// Larger changes are not looked into: the look takes time that the person's typing waits for.
+const MOST_BYTES: usize = 128 * 1024;
+
+/// A change that has come into a text, and the way back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The text in which it was seen: what was typed before it is in there, what was typed later is not.
+    pub text: Rope,
+    /// What takes exactly the change out of that text. Hunks that came to touch are one here.
+    pub back: Patch,
+}
 
 /// What the reported changes say about a patch that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +32,9 @@ pub enum Landing {
     /// Done: `ranges` are the places of the new texts in the newest reported text (`None` for one that was typed
     /// over since), `rebased` says that something else was typed before it.
     Right {
-        /// Byte ranges in the newest text, one for each hunk.
+        /// The text that came out, and the way back.
+        seen: Seen,
+        /// Byte ranges in the newest text, one for each hunk of the way back.
         ranges: Vec<Option<Range<usize>>>,
         /// Whether the text had moved on before the edit came.
         rebased: bool,
@@ -33,8 +44,8 @@ pub enum Landing {
     Wrong {
         /// Against the newest reported text.
         mend: Patch,
-        /// Where the new texts stand once it is mended; `None` when it is only taken back.
-        made: Option<Vec<Range<usize>>>,
+        /// What takes the edit out of the mended text; `None` when it is only taken back.
+        made: Option<Patch>,
     },
 }
 
@@ -49,24 +60,36 @@ pub fn landed(patch: &Patch, base: &Rope, reported: &[(Delta, Rope)], looked: us
     story.right(patch).or_else(|| story.wrong(patch, encoding)).unwrap_or(Landing::Absent)
 }
 
-/// Looks for a patch in one report, told by the changes `told` of all that were reported. It is for editors that report only now
-/// and then, and tell what was typed and the edit as one change, where [`landed`] sees neither.
+/// Looks for a patch in one report, told by the changes `told` of all that were reported, in its place and with other things typed
+/// around it. It is for editors that report only now and then, and tell what was typed and the edit as one change, where
+/// [`landed`] sees neither. Where such an editor put an edit in a wrong place cannot be told from the report, so that is never
+/// guessed at.
 #[must_use]
-pub fn untangled(
-    patch: &Patch,
-    base: &Rope,
-    reported: &[(Delta, Rope)],
-    told: Range<usize>,
-    encoding: Encoding,
-) -> Landing {
-    Story::new(base, reported, 0).tangled(patch, told, encoding).unwrap_or(Landing::Absent)
+pub fn landed_among_typing(patch: &Patch, base: &Rope, reported: &[(Delta, Rope)], told: &Range<usize>) -> Landing {
+    Story::new(base, reported, 0).typed_around(patch, told).unwrap_or(Landing::Absent)
 }
 
-/// Where ranges of one text stand in a later one, `None` for each that was typed over since.
-#[must_use]
-pub fn later(ranges: &[Range<usize>], text: &Rope, now: &Rope) -> Vec<Option<Range<usize>>> {
-    let deltas = deltas_between(text, now);
-    ranges.iter().map(|range| follow(range.clone(), &deltas)).collect()
+impl Seen {
+    /// A change that `back` takes out of `expected`, seen in a text that is nearly it: what was typed into the change
+    /// stays when it is taken back.
+    #[must_use]
+    pub fn nearly(expected: &Rope, back: &Patch, text: Rope) -> Self {
+        let deltas = deltas_between(expected, &text);
+        let parts = back.hunks().iter().flat_map(|Hunk { range, new }| {
+            let mut old = Some(new.clone());
+            let left = mend::left_of(range.clone(), &deltas).into_iter();
+            left.map(move |range| Hunk { range, new: old.take().unwrap_or_default() })
+        });
+        let back = Patch::joined(parts);
+        Self { text, back }
+    }
+
+    /// Where the change stands in a later text, `None` for each hunk that was typed over since.
+    #[must_use]
+    pub fn ranges(&self, now: &Rope) -> Vec<Option<Range<usize>>> {
+        let deltas = deltas_between(&self.text, now);
+        self.back.hunks().iter().map(|hunk| follow(hunk.range.clone(), &deltas)).collect()
+    }
 }
 
 /// What was reported, told by numbers: text 0 is the base, delta `i` leads from text `i` to text `i + 1`.
@@ -96,8 +119,11 @@ impl<'a> Story<'a> {
             self.of_length(before, patch.hunks()).next()?;
             let hunks = self.moved_to(patch, before)?;
             let after = self.came_out(before, &hunks)?;
-            let ranges = new_ranges(&hunks).into_iter().map(|range| follow(range, &self.deltas[after..])).collect();
-            Some(Landing::Right { ranges, rebased: before > 0 })
+            let back = Patch::joined(hunks).inverse(self.text(before));
+            let range = |hunk: &Hunk| follow(hunk.range.clone(), &self.deltas[after..]);
+            let ranges = back.hunks().iter().map(range).collect();
+            let seen = Seen { text: self.text(after).clone(), back };
+            Some(Landing::Right { seen, ranges, rebased: before > 0 })
         })
     }
 
@@ -119,41 +145,14 @@ impl<'a> Story<'a> {
         Some(Landing::Wrong { mend, made })
     }
 
-    /// What a report says of the patch where it tells more than that: whether the edit is there is decided by how much is
-    /// left to have been typed. In its place, if the rest can have been typed around it; else where the positions of the
-    /// edit led in a text that only the editor has seen.
-    fn tangled(&self, patch: &Patch, told: Range<usize>, encoding: Encoding) -> Option<Landing> {
+    /// The edit in its place with everything else typed around it: taking it out must leave less to have been typed, by all that the
+    /// edit changes.
+    fn typed_around(&self, patch: &Patch, told: &Range<usize>) -> Option<Landing> {
         let (before, after) = (self.text(told.start), self.text(told.end));
-        let tangle = Tangle { base: self.base, hunks: patch.hunks(), before, after, encoding };
-        if !tangle.is_small() {
+        let (prefix, suffix) = common_ends(before.slice(..), after.slice(..));
+        if before.len_bytes().max(after.len_bytes()) - prefix - suffix > MOST_BYTES {
             return None;
         }
-        let around = self.typed_around(patch, &told);
-        let Some(apart) = tangle.apart(around.as_ref().map_or(usize::MAX, |(cost, _)| *cost)) else {
-            return around.map(|(_, landing)| landing);
-        };
-        let typed = deltas_between(before, &apart.typed);
-        let deltas: Vec<Delta> = self.deltas[..told.start].iter().chain(&typed).copied().collect();
-        let right = moved(patch.hunks(), self.base, &deltas, &apart.typed).ok();
-        let since = &self.deltas[told.end..];
-        if right.as_ref() == Some(&apart.hunks) {
-            let ranges = new_ranges(&apart.hunks).into_iter().map(|range| follow(range, since)).collect();
-            return Some(Landing::Right { ranges, rebased: true });
-        }
-        let (mend, made) = mend::mend(&mend::Misplaced {
-            before: &apart.typed,
-            hunks: &apart.hunks,
-            after,
-            since,
-            newest: self.text(self.newest()),
-            right: right.as_deref(),
-        });
-        Some(Landing::Wrong { mend, made })
-    }
-
-    /// The edit in its place with everything else typed around it, and how much that is.
-    fn typed_around(&self, patch: &Patch, told: &Range<usize>) -> Option<(usize, Landing)> {
-        let (before, after) = (self.text(told.start), self.text(told.end));
         let hunks = self.moved_to(patch, told.start)?;
         let mut edited = before.clone();
         let mut left = distance(before, after);
@@ -161,19 +160,24 @@ impl<'a> Story<'a> {
             let old = before.byte_slice(range.clone()).to_string();
             replace(&mut edited, range.clone(), new);
             let less = distance(&edited, after);
-            if less + own_cost(&old, new) > left {
+            if less + distance(&Rope::from_str(&old), &Rope::from_str(new)) > left {
                 return None;
             }
             left = less;
         }
         let typed = deltas_between(&edited, after);
-        let all: Vec<Delta> = typed.iter().chain(&self.deltas[told.end..]).copied().collect();
-        let ranges = new_ranges(&hunks);
-        if ranges.iter().any(|range| follow(range.clone(), &typed).is_none()) {
-            return None;
-        }
-        let ranges = ranges.into_iter().map(|range| follow(range, &all)).collect();
-        Some((left, Landing::Right { ranges, rebased: true }))
+        let back = hunks.iter().zip(new_ranges(&hunks)).map(|(hunk, new)| {
+            let old = before.byte_slice(hunk.range.clone()).to_string();
+            follow(new, &typed).map(|range| Hunk { range, new: old })
+        });
+        let back: Vec<Hunk> = back.collect::<Option<_>>()?;
+        Some(self.seen_in(told.end, Patch::joined(back)))
+    }
+
+    /// The edit is in text `after`, in the midst of what was typed, and `back` takes it out of there.
+    fn seen_in(&self, after: usize, back: Patch) -> Landing {
+        let ranges = back.hunks().iter().map(|hunk| follow(hunk.range.clone(), &self.deltas[after..])).collect();
+        Landing::Right { seen: Seen { text: self.text(after).clone(), back }, ranges, rebased: true }
     }
 
     /// The patch where it belongs in a text.

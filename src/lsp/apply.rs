@@ -20,7 +20,7 @@ use tower_lsp::ls_types::{
 use super::capabilities::Caps;
 use super::client::{Client, Unanswered};
 use super::documents::{Documents, Report};
-use crate::edit::{Hunk, Landing, Patch, deltas_between, landed, later, steps_between, untangled};
+use crate::edit::{Hunk, Landing, Patch, Seen, deltas_between, landed, landed_among_typing, steps_between};
 use crate::editor::{Applied, Outcome};
 use crate::protocol::{self, HunkView};
 use crate::text::{Delta, Encoding, Snapshot};
@@ -73,6 +73,7 @@ struct Reports {
 /// What became of one request.
 enum Verdict {
     Landed {
+        seen: Seen,
         ranges: Vec<Option<Range<usize>>>,
         rebased: bool,
     },
@@ -140,12 +141,20 @@ impl Applier {
                 }
             };
             if moved.is_empty() {
-                return Outcome::Applied(Applied { uri: uri.to_string(), hunks: Vec::new(), rebased, now });
+                let back = (now.clone(), Patch::new(Vec::new()));
+                return Outcome::Applied(Applied {
+                    uri: uri.to_string(),
+                    hunks: Vec::new(),
+                    rebased,
+                    now,
+                    created: false,
+                    back,
+                });
             }
             let mut sent = Sent::new(now, moved, incoming, self.client.caps());
             match self.send(uri, &mut sent, label).await {
-                Verdict::Landed { ranges, rebased: typed } => {
-                    return Outcome::Applied(self.applied(uri, &sent, &ranges, &sent.newest(), rebased || typed));
+                Verdict::Landed { seen, ranges, rebased: typed } => {
+                    return Outcome::Applied(self.applied(uri, seen, &ranges, &sent.newest(), rebased || typed));
                 }
                 Verdict::Misplaced => return self.mend(uri, sent, MENDS).await,
                 Verdict::Stale => (base, patch) = (sent.base, sent.patch),
@@ -195,10 +204,10 @@ impl Applier {
             };
             let mended = mend.apply(now.rope());
             let mut mending = Sent::new(now, mend, incoming, caps);
-            let newest = match self.send(uri, &mut mending, "Cowrite: put an edit where it belongs").await {
-                Verdict::Landed { .. } => mending.newest(),
+            let (text, newest) = match self.send(uri, &mut mending, "Cowrite: put an edit where it belongs").await {
+                Verdict::Landed { seen, .. } => (seen.text, mending.newest()),
                 Verdict::Misplaced => match Box::pin(self.mend(uri, mending, left)).await {
-                    Outcome::Applied(applied) => applied.now,
+                    Outcome::Applied(Applied { back: (seen, _), now, .. }) => (seen.rope().clone(), now),
                     // It was taken back: all is as before.
                     Outcome::Conflict { .. } => continue,
                     outcome => return outcome,
@@ -216,8 +225,9 @@ impl Applier {
             };
             return match made {
                 Some(made) => {
-                    let ranges = later(&made, &mended, newest.rope());
-                    Outcome::Applied(self.applied(uri, &sent, &ranges, &newest, true))
+                    let seen = Seen::nearly(&mended, &made, text);
+                    let ranges = seen.ranges(newest.rope());
+                    Outcome::Applied(self.applied(uri, seen, &ranges, &newest, true))
                 }
                 None => Outcome::Conflict {
                     reason: "the place of the edit was changed meanwhile, so it was taken back".into(),
@@ -326,9 +336,9 @@ impl Applier {
             while let Ok(true) = tokio::time::timeout_at(deadline, sent.reports.next()).await {
                 sent.reports.drain();
                 match sent.look(applier.client.caps()) {
-                    Some(Verdict::Landed { ranges, rebased: typed }) => {
+                    Some(Verdict::Landed { seen, ranges, rebased: typed }) => {
                         // The run may be gone: then the session is told by other means, or nobody is left to tell.
-                        let _ = tx.send(applier.applied(&uri, &sent, &ranges, &sent.newest(), rebased || typed));
+                        let _ = tx.send(applier.applied(&uri, seen, &ranges, &sent.newest(), rebased || typed));
                         return;
                     }
                     Some(Verdict::Misplaced) => {
@@ -347,39 +357,26 @@ impl Applier {
         rx
     }
 
-    /// `ranges` are the places of the new texts in `newest`.
+    /// What is told of an edit. The hunks are told by the way back, so that both are the same places; `ranges` are those in
+    /// `newest`.
     fn applied(
         &self,
         uri: &Uri,
-        sent: &Sent,
+        seen: Seen,
         ranges: &[Option<Range<usize>>],
         newest: &Snapshot,
         rebased: bool,
     ) -> Applied {
         let now = self.documents.snapshot(uri.as_str()).unwrap_or_else(|| newest.clone());
-        let old = |range: Range<usize>| sent.base.rope().byte_slice(range).to_string();
-        let hunks = sent.patch.hunks();
-        let hunks = if hunks.len() == ranges.len() {
-            let view = |(hunk, range): (&Hunk, &Option<Range<usize>>)| HunkView {
-                id: String::new(),
-                range: range.as_ref().map_or_else(protocol::Range::default, |range| self.range(newest, range)),
-                old_text: old(hunk.range.clone()),
-                new_text: hunk.new.clone(),
-            };
-            hunks.iter().zip(ranges).map(view).collect()
-        } else {
-            // Moved, some hunks came to touch and became one: they are told as one, from the first to the last.
-            let all = ranges.iter().flatten().cloned().reduce(|all, range| all.start..range.end).unwrap_or_default();
-            let first = hunks.first().map_or(0, |hunk| hunk.range.start);
-            let last = hunks.last().map_or(first, |hunk| hunk.range.end);
-            vec![HunkView {
-                id: String::new(),
-                range: self.range(newest, &all),
-                old_text: old(first..last),
-                new_text: newest.rope().byte_slice(all).to_string(),
-            }]
+        let view = |(hunk, range): (&Hunk, &Option<Range<usize>>)| HunkView {
+            id: String::new(),
+            range: range.as_ref().map_or_else(protocol::Range::default, |range| self.range(newest, range)),
+            old_text: hunk.new.clone(),
+            new_text: seen.text.byte_slice(hunk.range.clone()).to_string(),
         };
-        Applied { uri: uri.to_string(), hunks, rebased, now }
+        let hunks = seen.back.hunks().iter().zip(ranges).map(view).collect();
+        let back = (newest.with_rope(seen.text), seen.back);
+        Applied { uri: uri.to_string(), hunks, rebased, now, created: false, back }
     }
 
     fn range(&self, text: &Snapshot, range: &Range<usize>) -> protocol::Range {
@@ -477,7 +474,7 @@ impl Sent {
         }
         match self.landing(looked, caps) {
             Landing::Absent => None,
-            Landing::Right { ranges, rebased } => Some(Verdict::Landed { ranges, rebased }),
+            Landing::Right { seen, ranges, rebased } => Some(Verdict::Landed { seen, ranges, rebased }),
             Landing::Wrong { .. } => Some(Verdict::Misplaced),
         }
     }
@@ -489,9 +486,8 @@ impl Sent {
         if landing != Landing::Absent || !caps.merges_reports {
             return landing;
         }
-        let mut tangles =
-            self.reports.since(looked).map(|told| untangled(&self.patch, base, seen, told, caps.encoding));
-        tangles.find(|landing| *landing != Landing::Absent).unwrap_or(Landing::Absent)
+        let mut among = self.reports.since(looked).map(|told| landed_among_typing(&self.patch, base, seen, &told));
+        among.find(|landing| *landing != Landing::Absent).unwrap_or(Landing::Absent)
     }
 }
 

@@ -3,9 +3,9 @@
 use serde_json::Value;
 use tower_lsp::ls_types::{
     ClientCapabilities, CodeActionKind, CodeActionOptions, CodeActionProviderCapability, CodeLensOptions,
-    ExecuteCommandOptions, InitializeParams, OneOf, PositionEncodingKind, SaveOptions, ServerCapabilities,
-    TextDocumentSyncCapability, TextDocumentSyncKind, TextDocumentSyncOptions, TextDocumentSyncSaveOptions,
-    WorkspaceFoldersServerCapabilities, WorkspaceServerCapabilities,
+    ExecuteCommandOptions, InitializeParams, OneOf, PositionEncodingKind, ResourceOperationKind, SaveOptions,
+    ServerCapabilities, TextDocumentSyncCapability, TextDocumentSyncKind, TextDocumentSyncOptions,
+    TextDocumentSyncSaveOptions, WorkspaceFoldersServerCapabilities, WorkspaceServerCapabilities,
 };
 
 use crate::text::Encoding;
@@ -21,6 +21,8 @@ pub(super) struct Caps {
     pub(super) document_changes: bool,
     /// Whether an edit may create files.
     pub(super) create_files: bool,
+    /// Whether an edit may delete files.
+    pub(super) delete_files: bool,
     /// Whether it says yes to an edit that it skips because the buffer has moved on; then the first report after the reply
     /// tells whether it was applied. From any other client a yes means that an edit must not be sent again.
     pub(super) says_yes_to_stale: bool,
@@ -51,6 +53,9 @@ impl Caps {
         let workspace = client.workspace.as_ref();
         let edit = workspace.and_then(|workspace| workspace.workspace_edit.as_ref());
         let window = client.window.as_ref();
+        let may = |operation: ResourceOperationKind| {
+            edit.and_then(|edit| edit.resource_operations.as_ref()).is_some_and(|all| all.contains(&operation))
+        };
         let ours = client.experimental.as_ref().and_then(|experimental| experimental.get("cowrite"));
         let our = |key: &str| ours.and_then(|ours| ours.get(key)).and_then(Value::as_bool).unwrap_or(false);
         // Neovim does not say that it takes versioned edits, but it does.
@@ -62,9 +67,8 @@ impl Caps {
             encoding: encoding(client),
             apply_edit: workspace.and_then(|workspace| workspace.apply_edit).unwrap_or(false),
             document_changes: neovim || edit.and_then(|edit| edit.document_changes).unwrap_or(false),
-            create_files: edit
-                .and_then(|edit| edit.resource_operations.as_ref())
-                .is_some_and(|operations| operations.contains(&tower_lsp::ls_types::ResourceOperationKind::Create)),
+            create_files: may(ResourceOperationKind::Create),
+            delete_files: may(ResourceOperationKind::Delete),
             says_yes_to_stale: neovim,
             stale_error: eglot.then_some("require version"),
             // These report each change by itself. The last is VS Code, which goes by many names: only its client library

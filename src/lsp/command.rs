@@ -10,9 +10,25 @@ use tower_lsp::ls_types::{Diagnostic, ExecuteCommandParams, Uri};
 
 use crate::command::{Catalog, Command, Given};
 use crate::protocol::{Mode, Range, RunId, SessionId};
+use crate::session::export::Format;
 
 /// What a client may ask for beside the commands of the catalog.
-const FIXED: [&str; 4] = ["run", "cancel", "status", "events"];
+const FIXED: [&str; 14] = [
+    "run",
+    "cancel",
+    "status",
+    "events",
+    "undo",
+    "sessions",
+    "session.new",
+    "session.resume",
+    "session.rename",
+    "session.clear",
+    "session.delete",
+    "session.fork",
+    "session.export",
+    "session.unkept",
+];
 
 /// What a client asks for.
 #[derive(Debug)]
@@ -41,6 +57,41 @@ pub(super) enum Asked {
         /// The sequence number to continue after.
         after: u64,
     },
+    /// What a run changed is to be taken back.
+    Undo {
+        /// Which; none for the newest finished one.
+        run: Option<Result<RunId, String>>,
+    },
+    /// The list of sessions.
+    Sessions,
+    /// Something with a session.
+    Session {
+        /// Which; none for the active one.
+        session: Option<Result<SessionId, String>>,
+        /// What.
+        act: Act,
+    },
+}
+
+/// What is done with a session.
+#[derive(Debug)]
+pub(super) enum Act {
+    /// Another one begins.
+    New { title: Option<String> },
+    /// It is the active one from here on.
+    Resume,
+    /// It gets a title.
+    Rename { title: String },
+    /// Its history is emptied.
+    Clear,
+    /// It goes.
+    Delete,
+    /// Another one goes on from it.
+    Fork { after: Option<Result<RunId, String>> },
+    /// All of it as a text.
+    Export { format: Format },
+    /// Sessions are not kept from here on.
+    GoOnUnkept,
 }
 
 /// Whose events are asked for.
@@ -77,6 +128,20 @@ struct StatusArgs {
 }
 
 #[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct NoArgs {}
+
+/// The argument of all commands that do something with a session.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct SessionArgs {
+    session_id: Option<String>,
+    title: Option<String>,
+    after_run_id: Option<String>,
+    format: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct EventsArgs {
     run_id: Option<String>,
@@ -105,10 +170,7 @@ pub(super) fn parse(params: ExecuteCommandParams, catalog: &Catalog) -> Result<A
     let argument =
         arguments.pop().filter(|argument| !argument.is_null()).unwrap_or_else(|| Value::Object(Default::default()));
     let Some(name) = full.strip_prefix("cowrite.") else {
-        return Err(wrong(format!(
-            "command: {full:?} is not a command of this server; expected one of {}",
-            names(catalog).join(", ")
-        )));
+        return Err(unknown(&full, catalog));
     };
     match name {
         "run" => run(&full, None, argument, catalog),
@@ -129,14 +191,54 @@ pub(super) fn parse(params: ExecuteCommandParams, catalog: &Catalog) -> Result<A
             };
             Ok(Asked::Events { of, after: after.unwrap_or(0) })
         }
+        "undo" => {
+            let args: CancelArgs = args(&full, argument)?;
+            Ok(Asked::Undo { run: args.run_id.map(id) })
+        }
+        "sessions" => args::<NoArgs>(&full, argument).map(|_| Asked::Sessions),
+        name if name.starts_with("session.") => session(&full, name, argument, catalog),
         name => match catalog.get(name) {
             Some(command) => run(&full, Some(command.clone()), argument, catalog),
-            None => Err(wrong(format!(
-                "command: {full:?} is not a command of this server; expected one of {}",
-                names(catalog).join(", ")
-            ))),
+            None => Err(unknown(&full, catalog)),
         },
     }
+}
+
+fn unknown(full: &str, catalog: &Catalog) -> Error {
+    wrong(format!("command: {full:?} is not a command of this server; expected one of {}", names(catalog).join(", ")))
+}
+
+/// A command about a session. All take the same fields, but each only those that mean something to it.
+fn session(full: &str, name: &str, argument: Value, catalog: &Catalog) -> Result<Asked, Error> {
+    let SessionArgs { session_id, title, after_run_id, format } = args(full, argument)?;
+    let given = [
+        ("sessionId", session_id.is_some()),
+        ("title", title.is_some()),
+        ("afterRunId", after_run_id.is_some()),
+        ("format", format.is_some()),
+    ];
+    let format = format.map(|word| word.parse()).transpose().map_err(|why: String| wrong(format!("format: {why}")))?;
+    let (takes, act): (&[&str], Act) = match name {
+        // What the contract gives all of them is no mistake in any of them.
+        "session.new" => (&["sessionId", "title"], Act::New { title }),
+        "session.resume" => (&["sessionId", "title"], Act::Resume),
+        "session.rename" => {
+            let Some(title) = title.filter(|title| !title.trim().is_empty()) else {
+                return Err(wrong("title: expected a text that is not empty".into()));
+            };
+            (&["sessionId", "title"], Act::Rename { title })
+        }
+        "session.clear" => (&["sessionId", "title"], Act::Clear),
+        "session.delete" => (&["sessionId", "title"], Act::Delete),
+        "session.fork" => (&["sessionId", "afterRunId"], Act::Fork { after: after_run_id.map(id) }),
+        "session.export" => (&["sessionId", "format"], Act::Export { format: format.unwrap_or_default() }),
+        "session.unkept" => (&[], Act::GoOnUnkept),
+        _ => return Err(unknown(full, catalog)),
+    };
+    if let Some((field, _)) = given.iter().find(|(field, given)| *given && !takes.contains(field)) {
+        return Err(wrong(format!("{field}: {full} does not take it; expected {}", takes.join(", "))));
+    }
+    Ok(Asked::Session { session: session_id.map(id), act })
 }
 
 fn run(full: &str, named: Option<Arc<Command>>, argument: Value, catalog: &Catalog) -> Result<Asked, Error> {

@@ -1,36 +1,63 @@
-//! Doing what a command asks for. Nothing here waits: a run is queued, the rest is a look.
+//! Doing what a command asks for. A run is queued, the rest is a look into a session or the store: nobody waits here for a run, a
+//! model or, but for an undo, the client.
 
 use serde_json::{Value, json};
 use tower_lsp::jsonrpc::Result;
 use tower_lsp::ls_types::{Diagnostic, DiagnosticSeverity, ExecuteCommandParams, NumberOrString};
 
-use super::command::{Asked, RunArgs, Series, impossible, parse};
+use super::command::{Act, Asked, RunArgs, Series, impossible, parse};
 use super::state::State;
 use super::uri;
 use crate::command::{Problem, Severity};
-use crate::session::Session;
-use crate::workspace::{Ask, Target, Workspace};
+use crate::protocol::{ContextSource, ContextUse, RunId, SessionId};
+use crate::workspace::{Ask, SessionError, Target, Workspace};
 
 /// The answer to `workspace/executeCommand`.
-pub(super) fn execute(state: &State, params: ExecuteCommandParams) -> Result<Value> {
-    let answer = answer(state, params);
+pub(super) async fn execute(state: &State, params: ExecuteCommandParams) -> Result<Value> {
+    let answer = answer(state, params).await;
     if let Err(error) = &answer {
         state.command_failed(&error.message);
     }
     answer
 }
 
-fn answer(state: &State, params: ExecuteCommandParams) -> Result<Value> {
+async fn answer(state: &State, params: ExecuteCommandParams) -> Result<Value> {
     let workspace = state.workspace()?;
     match parse(params, workspace.catalog())? {
-        Asked::Run { command, args } => start(state, workspace, command, args),
-        Asked::Cancel { run } => cancel(workspace, run),
-        Asked::Status { session } => status(workspace, session),
-        Asked::Events { of, after } => events(workspace, of, after),
+        Asked::Run { command, args } => start(state, workspace, command, args).await,
+        Asked::Cancel { run } => cancel(workspace, run).await,
+        Asked::Status { session } => status(workspace, session).await,
+        Asked::Events { of, after } => events(workspace, of, after).await,
+        Asked::Undo { run } => undo(workspace, run).await,
+        Asked::Sessions => {
+            let (active, sessions) = workspace.sessions().await.map_err(told)?;
+            Ok(json!({ "active": active, "sessions": sessions }))
+        }
+        Asked::Session { session, act } => session_act(workspace, optional_session(session)?, act).await,
     }
 }
 
-fn start(
+async fn session_act(workspace: &Workspace, session: Option<SessionId>, act: Act) -> Result<Value> {
+    let id = match act {
+        Act::New { title } => workspace.new_session(title.as_deref()).await.map(|session| session.id()),
+        Act::Resume => workspace.resume(session).await.map(|session| session.id()),
+        Act::Rename { title } => workspace.rename(session, &title).await,
+        Act::Clear => workspace.clear(session).await,
+        Act::Delete => workspace.delete(session).await,
+        Act::Fork { after } => {
+            let after = after.transpose().map_err(|id| no_run(&id))?;
+            workspace.fork(session, after).await.map(|session| session.id())
+        }
+        Act::Export { format } => {
+            let text = workspace.export(session, format).await.map_err(told)?;
+            return Ok(json!({ "text": text }));
+        }
+        Act::GoOnUnkept => workspace.go_on_unkept().await,
+    };
+    Ok(json!({ "sessionId": id.map_err(told)? }))
+}
+
+async fn start(
     state: &State,
     workspace: &Workspace,
     command: Option<std::sync::Arc<crate::command::Command>>,
@@ -46,12 +73,9 @@ fn start(
             diagnostics: args.diagnostics.into_iter().map(problem).collect(),
         }
     });
-    let session = match args.session_id {
-        None => None,
-        Some(id) => Some(id.parse().map_err(|_| no_session(&id))?),
-    };
+    let session = optional_session(args.session_id.map(|id| id.parse().map_err(|_| id)))?;
     let ask = Ask { command, prompt: args.prompt, target, session, mode: args.mode };
-    let (run, session) = workspace.start(ask).map_err(|error| impossible(error.to_string()))?;
+    let (run, session) = workspace.start(ask).await.map_err(|error| impossible(error.to_string()))?;
     Ok(json!({ "runId": run, "sessionId": session }))
 }
 
@@ -74,61 +98,74 @@ fn problem(diagnostic: Diagnostic) -> Problem {
     }
 }
 
-fn cancel(workspace: &Workspace, run: Option<std::result::Result<crate::protocol::RunId, String>>) -> Result<Value> {
+async fn cancel(workspace: &Workspace, run: Option<std::result::Result<RunId, String>>) -> Result<Value> {
     let cancelled = match run {
         None => workspace.cancel_all(),
         Some(id) => {
             let run = id.map_err(|id| no_run(&id))?;
-            let session = workspace.session_of(run).ok_or_else(|| no_run(&run.to_string()))?;
-            if session.cancel(run) { vec![run] } else { Vec::new() }
+            match workspace.session_of(run) {
+                Some(session) => Vec::from_iter(session.cancel(run).then_some(run)),
+                // One of an earlier time has ended.
+                None if workspace.knows(run).await.map_err(told)? => Vec::new(),
+                None => return Err(no_run(&run.to_string())),
+            }
         }
     };
     Ok(json!({ "cancelled": cancelled }))
 }
 
-fn status(
-    workspace: &Workspace,
-    session: Option<std::result::Result<crate::protocol::SessionId, String>>,
-) -> Result<Value> {
-    let session = match session {
-        None => workspace.active(None),
-        Some(id) => {
-            let id = id.map_err(|id| no_session(&id))?;
-            workspace.session(id).ok_or_else(|| no_session(&id.to_string()))?
-        }
-    };
-    let (context, usage) = session.totals();
+async fn status(workspace: &Workspace, session: Option<std::result::Result<SessionId, String>>) -> Result<Value> {
+    let session = workspace.session(optional_session(session)?).await.map_err(told)?;
+    session.refresh().await.map_err(|error| impossible(error.to_string()))?;
+    let figures = session.figures();
     let (model, problem) = match workspace.model() {
         Ok(model) => (Some(model), None),
         Err(problem) => (None, Some(problem)),
     };
+    let nothing = ContextUse { used: 0, limit: None, source: ContextSource::Estimated };
     Ok(json!({
         "sessionId": session.id(),
         "model": model,
         "modelProblem": problem,
         // Trust comes with what needs it; until then nothing of a workspace runs or permits anything.
         "trusted": false,
-        "context": context,
+        "context": figures.context.unwrap_or(nothing),
         "runs": session.snapshots(),
         "approvals": [],
-        "usage": usage,
-        "rules": [],
+        "usage": figures.usage,
+        "requests": figures.requests,
+        "items": figures.items,
+        "rules": figures.rules,
+        "unwritable": session.broken(),
     }))
 }
 
-fn events(workspace: &Workspace, of: Series, after: u64) -> Result<Value> {
-    let page = |session: Session, run| session.events(run, after);
+async fn events(workspace: &Workspace, of: Series, after: u64) -> Result<Value> {
     let page = match of {
         Series::Run(id) => {
             let run = id.map_err(|id| no_run(&id))?;
-            page(workspace.session_of(run).ok_or_else(|| no_run(&run.to_string()))?, Some(run))
+            workspace.events_of(run, after).await.map_err(told)?
         }
         Series::Session(id) => {
-            let id = id.map_err(|id| no_session(&id))?;
-            page(workspace.session(id).ok_or_else(|| no_session(&id.to_string()))?, None)
+            let session = workspace.session(optional_session(Some(id))?).await.map_err(told)?;
+            session.events(None, after).await.map_err(|error| impossible(error.to_string()))?
         }
     };
     serde_json::to_value(page).map_err(|error| impossible(format!("the events cannot be shown: {error}")))
+}
+
+async fn undo(workspace: &Workspace, run: Option<std::result::Result<RunId, String>>) -> Result<Value> {
+    let run = run.transpose().map_err(|id| no_run(&id))?;
+    let files = workspace.undo(run).await.map_err(told)?;
+    Ok(json!({ "files": files }))
+}
+
+fn optional_session(id: Option<std::result::Result<SessionId, String>>) -> Result<Option<SessionId>> {
+    id.transpose().map_err(|id| no_session(&id))
+}
+
+fn told(error: SessionError) -> tower_lsp::jsonrpc::Error {
+    impossible(error.to_string())
 }
 
 fn no_run(id: &str) -> tower_lsp::jsonrpc::Error {
@@ -136,5 +173,7 @@ fn no_run(id: &str) -> tower_lsp::jsonrpc::Error {
 }
 
 fn no_session(id: &str) -> tower_lsp::jsonrpc::Error {
-    impossible(format!("there is no session {id}; leave sessionId out to use the active one"))
+    impossible(format!(
+        "there is no session {id}; cowrite.sessions lists them, and without sessionId the active one is used"
+    ))
 }

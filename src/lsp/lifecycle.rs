@@ -1,7 +1,7 @@
 //! From the first byte to the exit status.
 
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -13,7 +13,7 @@ use super::server::Server;
 use super::state::State;
 use super::transport::{self, End};
 use crate::settings::Places;
-use crate::workspace::Life;
+use crate::workspace::{Life, Workspace};
 
 /// How long runs may take to end at the end.
 const ENDING: Duration = Duration::from_millis(1500);
@@ -31,10 +31,12 @@ pub async fn serve(
 ) -> ExitCode {
     let life = Life::default();
     let pump = Arc::<Pump>::default();
-    let (service, socket) =
-        LspService::build(|client| Server::new(State::new(client, pump.clone(), places, life.clone(), over.clone())))
-            .custom_method("window/workDoneProgress/cancel", Server::progress_cancelled)
-            .finish();
+    let workspace = Arc::<OnceLock<Workspace>>::default();
+    let (service, socket) = LspService::build(|client| {
+        Server::new(State::new(client, workspace.clone(), pump.clone(), places, life.clone(), over.clone()))
+    })
+    .custom_method("window/workDoneProgress/cancel", Server::progress_cancelled)
+    .finish();
 
     let (end, writer) = transport::serve(input, output, service, socket, &over).await;
     life.shutdown.cancel();
@@ -43,6 +45,9 @@ pub async fn serve(
         life.tasks.wait().await;
         // Every run has said its last word; now the pump passes it on, and every progress ends.
         pump.finished().await;
+        if let Some(workspace) = workspace.get() {
+            workspace.close().await;
+        }
     };
     if tokio::time::timeout(ENDING, ended).await.is_err() {
         tracing::warn!("some runs did not end in time");

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
+use tower_lsp::ls_types::MessageType;
 
 use super::answer::{Answers, Ended};
 use super::client::{Client, CowriteEvent};
@@ -26,9 +27,16 @@ pub(super) struct Pump {
     showing: TaskTracker,
 }
 
+/// One thing for the client.
+enum Waits {
+    Event(Told),
+    /// A sentence for the person.
+    Sentence(String),
+}
+
 #[derive(Default)]
 struct Waiting {
-    queue: VecDeque<Told>,
+    queue: VecDeque<Waits>,
     /// Whether one that was taken is still being written.
     writing: bool,
 }
@@ -36,7 +44,12 @@ struct Waiting {
 #[async_trait]
 impl Outlet for Pump {
     fn tell(&self, told: Told) {
-        self.lock().queue.push_back(told);
+        self.lock().queue.push_back(Waits::Event(told));
+        self.filled.notify_one();
+    }
+
+    fn say(&self, sentence: String) {
+        self.lock().queue.push_back(Waits::Sentence(sentence));
         self.filled.notify_one();
     }
 
@@ -62,7 +75,8 @@ impl Pump {
             };
             self.taken.notify_waiters();
             match next {
-                Some(told) => write(&client, &answers, &self.showing, &mut shown, told).await,
+                Some(Waits::Event(told)) => write(&client, &answers, &self.showing, &mut shown, told).await,
+                Some(Waits::Sentence(text)) => client.message(MessageType::WARNING, &format!("Cowrite: {text}")).await,
                 None => self.filled.notified().await,
             }
         }
@@ -109,6 +123,13 @@ async fn write(
 ) {
     let Told { envelope, title } = told;
     let (mut edited, mut progress) = (false, None);
+    if let Event::SessionForked { parent } = &envelope.event {
+        let text = format!(
+            "Cowrite: another process has gone on with session {parent}; here it goes on as a fork, {}.",
+            envelope.session_id
+        );
+        client.message(MessageType::INFO, &text).await;
+    }
     if let Some(run) = envelope.run_id {
         if matches!(envelope.event, Event::RunStarted { .. }) {
             let progress = Progress::begin(client, showing, run, title.to_string());

@@ -24,7 +24,6 @@ use super::uri;
 use crate::log;
 use crate::permission::Roots;
 use crate::settings::{self, Fault, Places};
-use crate::store::MemoryStore;
 use crate::workspace::{Life, Workspace};
 
 /// How often the parent is looked for.
@@ -36,7 +35,7 @@ pub(super) struct State {
     pub(super) documents: Arc<Documents>,
     roots: Arc<RwLock<Roots>>,
     pub(super) port: Arc<EditorPort>,
-    workspace: OnceLock<Workspace>,
+    workspace: Arc<OnceLock<Workspace>>,
     pump: Arc<Pump>,
     places: Places,
     life: Life,
@@ -50,6 +49,7 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(
         client: tower_lsp::Client,
+        workspace: Arc<OnceLock<Workspace>>,
         pump: Arc<Pump>,
         places: Places,
         life: Life,
@@ -63,7 +63,7 @@ impl State {
             client,
             documents,
             roots,
-            workspace: OnceLock::new(),
+            workspace,
             pump,
             places,
             life,
@@ -103,7 +103,7 @@ impl State {
         let workspace = Workspace::new(
             loaded.settings,
             self.port.clone(),
-            Arc::<MemoryStore>::default(),
+            self.places.clone(),
             self.pump.clone(),
             self.roots.clone(),
             self.life.clone(),
@@ -120,6 +120,13 @@ impl State {
 
     /// Says what is wrong with the settings: once in a message, and on the lines of the file.
     pub(super) fn initialized(&self) {
+        let workspace = self.workspace.clone();
+        // Ends with a look into the database.
+        self.life.tasks.spawn(async move {
+            if let Some(workspace) = workspace.get() {
+                workspace.look_back().await;
+            }
+        });
         let Some(faults) = self.faults.get().filter(|faults| !faults.is_empty()) else { return };
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
         let (client, text) = (self.client.clone(), format!("Cowrite settings: {}", lines.join("\n")));

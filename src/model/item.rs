@@ -6,8 +6,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// One entry of a session's history.
+///
+/// Items and blocks are told apart from the outside (`{"user": {…}}`): with a tag inside, a provider's own block would be
+/// taken apart by the reader and could not be kept byte for byte.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Item {
     /// What the person, or the program on the user's side, said.
     User {
@@ -33,7 +36,7 @@ pub enum Item {
 
 /// A part of what the model said.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Block {
     /// Prose.
     Text {
@@ -74,4 +77,24 @@ pub struct ToolResult {
     pub ok: bool,
     /// What the model reads.
     pub content: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_providers_own_block_is_kept_byte_for_byte() {
+        let own = "{ \"type\":\"thinking\",\n  \"signature\": \"a\\/b\", \"n\": 1.50 }";
+        let raw: Arc<RawValue> = RawValue::from_string(own.to_owned()).expect("JSON").into();
+        let item = Item::Assistant {
+            model: "a/b".into(),
+            blocks: vec![Block::Reasoning { text: "hm".into(), raw: Some(raw) }],
+            partial: false,
+        };
+        let kept = serde_json::to_string(&item).expect("it can be kept");
+        let Item::Assistant { blocks, .. } = serde_json::from_str(&kept).expect("it can be read") else { panic!() };
+        let [Block::Reasoning { raw: Some(raw), .. }] = blocks.as_slice() else { panic!("{blocks:?}") };
+        assert_eq!(raw.get(), own);
+    }
 }

@@ -11,6 +11,9 @@ use crate::editor::Place;
 /// As many links as Linux follows in one path.
 const LINKS: usize = 40;
 
+/// What files with rules for the model are called.
+pub const RULES: &str = "AGENTS.md";
+
 /// What is wanted of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
@@ -132,6 +135,28 @@ impl Roots {
         }
         let place = self.below_folder(path)?;
         (!self.guards(&place)).then_some(place)
+    }
+
+    /// The place of the rules file at a path (`…/AGENTS.md`, relative as [`Roots::resolve`] takes it, or absolute), whether a
+    /// file is there or not. The program reads it by itself, so its own protected name is no hindrance; `None` when it
+    /// leads out of the folders, by a link too, or to something else that is protected.
+    #[must_use]
+    pub fn rules(&self, path: &Path) -> Option<Place> {
+        let absolute = self.absolute(path)?;
+        if absolute.file_name()? != RULES || absolute.components().any(|part| part == Component::ParentDir) {
+            return None;
+        }
+        let Place::File { shown, .. } = self.below_folder(&absolute)? else { return None };
+        let end = follow(&absolute).ok()?.end;
+        let place = self.below_folder(&end)?;
+        let guarded = match end.file_name() {
+            Some(name) if name == RULES => {
+                self.guards(&Place::File { path: end.parent()?.to_owned(), shown: String::new() })
+            }
+            _ => self.guards(&place),
+        };
+        // As the model knows it: where it was looked for, not where a link leads.
+        (!guarded).then_some(Place::File { path: end, shown })
     }
 
     /// Whether a place that somebody else names, such as an open document's, is inside and not protected.

@@ -7,36 +7,61 @@ use futures::FutureExt;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::journal::{Notes, RunJournal};
-use super::mailbox::{Entry, Mailbox};
+use super::fork;
+use super::journal::{Notes, RunJournal, kept};
+use super::mailbox::{Entry, Kept, Mailbox, Reader};
 use super::outlet::{Outlet, Told};
-use super::runs::Shared;
-use super::{Prepare, Start};
-use crate::agent::{Agent, Ended};
+use super::runs::Runs;
+use super::stage::Stage;
+use super::state::State;
+use super::{Prepare, Ready, Start};
+use crate::agent::{Agent, Ended, Setup};
 use crate::context::Accounting;
-use crate::model::{Block, Item, ToolResult};
-use crate::protocol::{ContextUse, Event, RunId, RunStatus, SessionId};
-use crate::store::{Record, Store};
+use crate::model::Item;
+use crate::protocol::{Event, RunId, RunStatus, SessionId};
+use crate::store::{Begins, Checkpoint, Head, Keep, Prepared, Record, Store, StoreError, StoredRun};
 
 /// What the actor owns.
 pub(super) struct Actor {
     session: SessionId,
-    runs: Shared,
+    /// What the session is, until its first records are kept.
+    begins: Option<Begins>,
+    head: Head,
+    state: State,
+    /// What waits to be recorded together.
+    stage: Stage,
+    /// Why nothing can be written any more.
+    broken: Option<String>,
+    /// Set while a head that has moved is no reason to fork.
+    without_fork: bool,
+    keep: Keep,
+    runs: Arc<Runs>,
     mailbox: Arc<Mailbox>,
     store: Arc<dyn Store>,
     outlet: Arc<dyn Outlet>,
-    history: Vec<Arc<Item>>,
-    accounting: Accounting,
     notes: Notes,
     queue: VecDeque<Waiting>,
     live: Option<Live>,
     stopping: bool,
 }
 
+/// Where the actor goes on from.
+pub(super) struct Opening {
+    pub(super) session: SessionId,
+    pub(super) begins: Option<Begins>,
+    pub(super) head: Head,
+    pub(super) state: State,
+    /// Runs whose process is gone.
+    pub(super) cut: Vec<StoredRun>,
+    pub(super) keep: Keep,
+}
+
 struct Waiting {
     run: RunId,
     start: Start,
     cancel: CancellationToken,
+    /// Who waits to hear that it is kept.
+    kept: Option<Kept>,
 }
 
 struct Live {
@@ -57,34 +82,47 @@ impl Drop for AbortOnDrop {
 
 impl Actor {
     pub(super) fn new(
-        session: SessionId,
-        runs: Shared,
+        opening: Opening,
+        runs: Arc<Runs>,
         mailbox: Arc<Mailbox>,
         store: Arc<dyn Store>,
         outlet: Arc<dyn Outlet>,
-    ) -> Self {
-        Self {
+    ) -> (Self, Vec<StoredRun>) {
+        let Opening { session, begins, head, state, cut, keep } = opening;
+        runs.set_figures(state.figures());
+        let actor = Self {
             session,
+            begins,
+            head,
+            stage: Stage::new(&state),
+            state,
+            broken: None,
+            without_fork: false,
+            keep,
             runs,
             mailbox,
             store,
             outlet,
-            history: Vec::new(),
-            accounting: Accounting::default(),
             notes: Notes::default(),
             queue: VecDeque::new(),
             live: None,
             stopping: false,
-        }
+        };
+        (actor, cut)
     }
 
     /// Works until the shutdown, and then until the live run has ended.
-    pub(super) async fn run(mut self, shutdown: CancellationToken) {
+    pub(super) async fn run(mut self, cut: Vec<StoredRun>, shutdown: CancellationToken) {
+        let _reader = Reader(self.mailbox.clone());
+        self.interrupt(cut).await;
+        let mut closed = false;
         loop {
-            while let Some(entry) = self.mailbox.pop(self.outlet.has_room()) {
+            for entry in self.mailbox.drain(self.outlet.has_room()) {
+                closed |= matches!(entry, Entry::Close);
                 self.handle(entry).await;
             }
-            if self.stopping && self.live.is_none() {
+            self.commit().await;
+            if (self.stopping || closed) && self.live.is_none() {
                 return;
             }
             tokio::select! {
@@ -101,95 +139,161 @@ impl Actor {
 
     async fn handle(&mut self, entry: Entry) {
         match entry {
-            Entry::Start { run, start, cancel } => {
+            Entry::Start { run, start, cancel, kept } => {
                 if self.stopping {
                     cancel.cancel();
                 }
-                self.queue.push_back(Waiting { run, start, cancel });
+                if let Some(begins) = self.begins.as_mut().filter(|begins| begins.title.is_empty()) {
+                    begins.title.clone_from(&start.title);
+                }
+                if self.live.is_some() {
+                    self.runs.stage_standing(&mut self.stage, run);
+                    self.stage.ack(move |_, result| answer(kept, result));
+                    self.queue.push_back(Waiting { run, start, cancel, kept: None });
+                } else {
+                    self.queue.push_back(Waiting { run, start, cancel, kept: Some(kept) });
+                }
                 self.advance().await;
             }
-            Entry::Look => {
-                self.finish_cancelled_waiting().await;
-                self.advance().await;
+            Entry::Look => self.advance().await,
+            Entry::Prepared { prepared, notes, kept } => {
+                let run = prepared.run;
+                self.stage.records.push(Record::Prepared(prepared));
+                // Together with what it says that the model has been given.
+                let notes = notes.into_iter().map(|text| Arc::new(Item::User { text }));
+                self.stage.records.extend(notes.map(|item| Record::Item { run: Some(run), item }));
+                self.stage.ack(move |state, result| {
+                    answer(kept, result.map(|()| (state.history(), state.accounting())));
+                });
             }
             Entry::Item { run, item, kept } => {
-                let recorded = self.record(Record::Item { run, item: item.clone() }).await;
-                if recorded.is_ok() {
-                    self.history.push(item);
+                self.stage.records.push(Record::Item { run: Some(run), item });
+                self.stage.ack(move |_, result| answer(kept, result));
+            }
+            Entry::Intent { run, started, kept } => {
+                self.tell(run, started);
+                self.stage.ack(move |_, result| answer(kept, result));
+            }
+            Entry::Landed { run, changed, contents, event, kept } => {
+                self.stage.records.push(Record::Changed(changed));
+                self.stage.contents.extend(contents);
+                self.tell(run, event);
+                self.stage.ack(move |_, result| answer(kept, result));
+            }
+            Entry::Event { run, event } if event.is_delta() => self.tell_delta(run, event).await,
+            Entry::Event { run, event } => self.tell(run, event),
+            Entry::BlockEnded { run } => self.runs.seal(run),
+            Entry::Ended { run, ended } => self.end(run, ended).await,
+            Entry::Undone { undone, note, kept } => {
+                self.stage.records.push(Record::Undone(undone));
+                // Between a call and its result nothing may stand, so a live run hears it with its next turn.
+                if self.live.is_some() {
+                    self.notes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(note);
+                } else {
+                    let item = Arc::new(Item::User { text: note });
+                    self.stage.records.push(Record::Item { run: None, item });
                 }
-                // The run may be gone: then nobody waits for the answer.
-                let _ = kept.send(recorded);
+                self.stage.ack(move |_, result| answer(kept, result));
             }
-            Entry::Intent { run, call_id, title, kept } => {
-                let _ = kept.send(self.record(Record::Intent { run, call_id, title }).await);
+            Entry::Title { title } => {
+                if let Some(begins) = &mut self.begins {
+                    begins.title = title;
+                }
             }
-            Entry::Event { run, event } => self.tell(run, event).await,
-            Entry::Ended { run, ended, figures } => self.end(run, ended, figures).await,
+            Entry::Clear { kept } => self.clear(kept),
+            Entry::Close => {}
         }
     }
 
-    async fn end(&mut self, run: RunId, ended: Ended, figures: Option<(Accounting, ContextUse)>) {
-        if let Some((accounting, context)) = figures {
-            self.accounting = accounting;
-            self.runs.set_context(context);
+    fn clear(&mut self, kept: Kept) {
+        if self.live.is_some() || !self.queue.is_empty() {
+            let why =
+                "the session has a run under way; cancel it first (cowrite.cancel), or wait until it has finished";
+            return answer(kept, Err(why.into()));
         }
-        self.answer_open_calls(run).await;
-        if let Err(error) = self.record(Record::RunFinished { run, status: ended.status }).await {
-            tracing::error!(%run, error);
+        if self.begins.is_some() {
+            return answer(kept, Ok(()));
         }
-        let Ended { status, result_text, error } = ended;
-        self.tell(run, Event::RunFinished { status, result_text, error }).await;
+        let checkpoint = Checkpoint { reason: "cleared".into(), told: self.stage.told, ..Checkpoint::default() };
+        self.stage.records.push(Record::Checkpoint(Box::new(checkpoint)));
+        self.notes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
+        self.stage.ack(move |_, result| answer(kept, result));
+    }
+
+    /// Ends runs whose process died while they were under way. What their calls did is told as unknown; nothing is done again.
+    async fn interrupt(&mut self, cut: Vec<StoredRun>) {
+        for run in cut {
+            let under_way = run.snapshot.status != RunStatus::Created;
+            self.runs.stage_lost(&mut self.stage, &run);
+            let mut error = if under_way {
+                "Cowrite was ended while this run was under way; ask to go on to continue.".to_owned()
+            } else {
+                "Cowrite was ended before this run began; ask again.".to_owned()
+            };
+            if let Some(cut) = self.state.cut().filter(|_| under_way) {
+                if !cut.unknown.is_empty() {
+                    error +=
+                        &format!(" Whether this was done is not known, so look first: {}.", cut.unknown.join(", "));
+                }
+                let item = Arc::new(cut.results);
+                self.stage.records.push(Record::Item { run: Some(run.snapshot.id), item });
+            }
+            let finished = Event::RunFinished { status: RunStatus::Interrupted, result_text: None, error: Some(error) };
+            self.tell(run.snapshot.id, finished);
+        }
+        // A fork may begin in the midst of a run whose process died: the next request would be refused with its open calls.
+        let staged = self.stage.records.iter().any(|record| matches!(record, Record::Item { .. }));
+        if let Some(cut) = self.state.cut().filter(|_| !staged) {
+            self.stage.records.push(Record::Item { run: None, item: Arc::new(cut.results) });
+        }
+        self.without_fork = true;
+        self.commit().await;
+        self.without_fork = false;
+    }
+
+    async fn end(&mut self, run: RunId, ended: Ended) {
+        self.commit().await;
+        // A run that ended between a call and its result (a panic, a failed record) leaves calls open; the next request
+        // would be refused with them.
+        if let Some(cut) = self.state.cut() {
+            self.stage.records.push(Record::Item { run: Some(run), item: Arc::new(cut.results) });
+        }
+        let Ended { status, result_text, error } = match &self.broken {
+            Some(why) => Ended { result_text: ended.result_text, ..Ended::failed(why.clone()) },
+            None => ended,
+        };
+        self.tell(run, Event::RunFinished { status, result_text, error });
+        self.commit().await;
         self.live = None;
+        if self.broken.is_none()
+            && self.runs.is_full(self.keep.events_per_run, run)
+            && let Err(error) = self.store.retain(self.session, self.keep).await
+        {
+            // Nothing is lost by keeping more than was asked for; the next run's end tries again.
+            tracing::warn!(session = %self.session, %error, "old events could not be dropped");
+        }
         self.advance().await;
-    }
-
-    /// A run that ended between a call and its result (a panic, a failed record) leaves calls open; the next request
-    /// would be refused with them.
-    async fn answer_open_calls(&mut self, run: RunId) {
-        let Some(Item::Assistant { blocks, .. }) = self.history.last().map(Arc::as_ref) else { return };
-        let results: Vec<ToolResult> = blocks
-            .iter()
-            .filter_map(|block| match block {
-                Block::Call { id, name, .. } => Some(ToolResult {
-                    call_id: id.clone(),
-                    name: name.clone(),
-                    ok: false,
-                    content: "Interrupted: whether anything was done is not known. Look before you try again.".into(),
-                }),
-                Block::Text { .. } | Block::Reasoning { .. } => None,
-            })
-            .collect();
-        if results.is_empty() {
-            return;
-        }
-        let item = Arc::new(Item::Results { results });
-        if let Err(error) = self.record(Record::Item { run, item: item.clone() }).await {
-            tracing::error!(%run, error);
-        }
-        self.history.push(item);
     }
 
     /// Starts the next waiting run when none is live.
     async fn advance(&mut self) {
         self.finish_cancelled_waiting().await;
-        if self.live.is_some() {
-            return;
+        while self.live.is_none() {
+            let Some(Waiting { run, start, cancel, kept }) = self.queue.pop_front() else { return };
+            let Start { prompt, command, title, prepare } = start;
+            self.tell(run, Event::RunStarted { prompt, command });
+            if let Some(kept) = kept {
+                self.stage.ack(move |_, result| answer(kept, result));
+            }
+            let title: Arc<str> = title.into();
+            self.commit_titled(&title).await;
+            if let Some(why) = self.broken.clone() {
+                self.tell_unrecorded(run, why);
+                continue;
+            }
+            let task = tokio::spawn(self.live_run(run, prepare, cancel.clone()));
+            self.live = Some(Live { run, title, cancel, _task: AbortOnDrop(task) });
         }
-        let Some(Waiting { run, start, cancel }) = self.queue.pop_front() else { return };
-        let Start { prompt, command, title, prepare } = start;
-        let title: Arc<str> = title.into();
-        if let Err(error) = self.record(Record::RunStarted { run, prompt: prompt.clone() }).await {
-            self.tell(run, Event::RunFinished { status: RunStatus::Failed, result_text: None, error: Some(error) })
-                .await;
-            return;
-        }
-        self.live = Some(Live {
-            run,
-            title,
-            cancel: cancel.clone(),
-            _task: AbortOnDrop(tokio::spawn(self.live_run(run, prepare, cancel))),
-        });
-        self.tell(run, Event::RunStarted { prompt, command }).await;
     }
 
     /// The task of a run: whatever happens in it, a panic too, the actor hears of its end.
@@ -200,40 +304,48 @@ impl Actor {
         cancel: CancellationToken,
     ) -> impl Future<Output = ()> + Send + use<> {
         let mailbox = self.mailbox.clone();
-        let journal = Arc::new(RunJournal { run, mailbox: mailbox.clone(), notes: self.notes.clone() });
-        let (history, accounting) = (self.history.clone(), self.accounting);
+        let journal = Arc::new(RunJournal::new(run, mailbox.clone(), self.notes.clone()));
+        let known = self.state.known();
+        let recording = mailbox.clone();
         let work = async move {
-            let setup = tokio::select! {
+            let first = known.system.is_none();
+            let ready = tokio::select! {
                 biased;
-                () = cancel.cancelled() => return (Ended::cancelled(None), None),
-                setup = prepare() => match setup {
-                    Ok(setup) => setup,
-                    Err(error) => return (Ended::failed(error), None),
+                () = cancel.cancelled() => return Ended::cancelled(None),
+                ready = prepare(known) => match ready {
+                    Ok(ready) => ready,
+                    Err(error) => return Ended::failed(error),
                 },
             };
-            let mut agent = Agent::new(run, setup, history, accounting, journal, cancel);
-            let ended = agent.run().await;
-            (ended, Some((agent.accounting(), agent.context())))
+            let (prepared, notes) = (Box::new(prepared(run, &ready, first)), ready.notes);
+            let going_on = kept(&recording, |kept| Entry::Prepared { prepared, notes, kept }).await;
+            let (history, accounting) = match going_on {
+                Ok(going_on) => going_on,
+                Err(error) => return Ended::failed(error),
+            };
+            Agent::new(run, ready.setup, history, accounting, journal, cancel).run().await
         };
         async move {
-            let (ended, figures) = std::panic::AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
+            let ended = std::panic::AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
                 let error =
                     "The run failed inside Cowrite; the log has the place. Start it again, and please report it.";
-                (Ended::failed(error), None)
+                Ended::failed(error)
             });
-            mailbox.push(Entry::Ended { run, ended, figures });
+            mailbox.push(Entry::Ended { run, ended });
         }
     }
 
     async fn finish_cancelled_waiting(&mut self) {
-        let (gone, stay) =
+        let (gone, stay): (VecDeque<Waiting>, _) =
             std::mem::take(&mut self.queue).into_iter().partition(|waiting| waiting.cancel.is_cancelled());
         self.queue = stay;
-        let gone: VecDeque<Waiting> = gone;
         for waiting in gone {
-            let finished = Event::RunFinished { status: RunStatus::Cancelled, result_text: None, error: None };
-            self.tell(waiting.run, finished).await;
+            self.tell(waiting.run, Event::RunFinished { status: RunStatus::Cancelled, result_text: None, error: None });
+            if let Some(kept) = waiting.kept {
+                self.stage.ack(move |_, result| answer(kept, result));
+            }
         }
+        self.commit().await;
     }
 
     fn cancel_all(&self) {
@@ -245,19 +357,170 @@ impl Actor {
         }
     }
 
-    /// Records an event, then tells it. Deltas are told first: they are stored with their block.
-    async fn tell(&self, run: RunId, event: Event) {
-        let is_delta = event.is_delta();
-        let Some(envelope) = self.runs.append(run, event) else { return };
-        if !is_delta && let Err(error) = self.record(Record::Event(envelope.clone())).await {
-            tracing::error!(%run, error);
-        }
-        let title =
-            self.live.as_ref().filter(|live| live.run == run).map_or_else(|| "".into(), |live| live.title.clone());
-        self.outlet.tell(Told { envelope, title });
+    /// Stages an event: it is told when it is recorded.
+    fn tell(&mut self, run: RunId, event: Event) {
+        // An event that its run's state does not allow came too late.
+        let _ = self.runs.stage(&mut self.stage, run, event);
     }
 
-    async fn record(&self, record: Record) -> Result<(), String> {
-        self.store.append(self.session, record).await.map_err(|error| error.to_string())
+    /// Tells a piece of a stream at once; it is recorded with its block.
+    async fn tell_delta(&mut self, run: RunId, event: Event) {
+        if self.runs.is_short_of_numbers(run) {
+            self.runs.stage_standing(&mut self.stage, run);
+        }
+        self.commit().await;
+        if self.broken.is_none()
+            && let Some(told) = self.runs.delta(run, event)
+        {
+            let title = self.title(Some(run));
+            self.outlet.tell(Told { envelope: told, title });
+        }
+    }
+
+    /// Records what is staged, then tells it.
+    async fn commit(&mut self) {
+        self.commit_titled(&"".into()).await;
+    }
+
+    /// The same, with the title of a run that is not live yet.
+    async fn commit_titled(&mut self, title: &Arc<str>) {
+        if self.stage.is_empty() {
+            return;
+        }
+        let mut stage = std::mem::replace(&mut self.stage, Stage::new(&self.state));
+        let kept = match self.broken.clone() {
+            Some(why) => Err(why),
+            None => self.keep(&mut stage).await,
+        };
+        match kept {
+            Ok(head) => {
+                self.begins = None;
+                self.head = head;
+                stage.records.iter().for_each(|record| self.state.apply(record));
+                self.runs.publish(&stage, head);
+                self.runs.set_figures(self.state.figures());
+                stage.answer(&self.state, &Ok(()));
+                for told in stage.tells() {
+                    let live = self.title(told.run_id);
+                    let title = if live.is_empty() { title.clone() } else { live };
+                    self.outlet.tell(Told { envelope: told.clone(), title });
+                }
+            }
+            Err(why) => {
+                let edited = stage.edited();
+                let why = if edited.is_empty() {
+                    why
+                } else {
+                    format!("{why}. Changed and not recorded: {}", edited.join(", "))
+                };
+                self.break_off(&why);
+                // Its end is told all the same: the person waits for it.
+                for run in self.runs.unfinished().into_iter().filter(|run| stage.ends(*run)) {
+                    self.tell_unrecorded(run, why.clone());
+                }
+                stage.answer(&self.state, &Err(why));
+            }
+        }
+        self.stage = Stage::new(&self.state);
+    }
+
+    /// Into the store; into a fork when another process has gone on with the session.
+    async fn keep(&mut self, stage: &mut Stage) -> Result<Head, String> {
+        let batch = stage.batch(self.session, self.begins.clone(), self.head, self.runs.moved(stage));
+        match self.store.append(batch).await {
+            Ok(head) => Ok(head),
+            // Another process that opens the session at this moment has told it already.
+            Err(StoreError::Moved(_)) if self.without_fork => {
+                self.runs.forget_unfinished();
+                *stage = Stage::new(&self.state);
+                Ok(self.head)
+            }
+            Err(StoreError::Moved(_)) if self.begins.is_none() => self.fork(stage).await,
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    async fn fork(&mut self, stage: &mut Stage) -> Result<Head, String> {
+        let unreadable = |error: StoreError| error.to_string();
+        let parent = self.session;
+        let row = self.store.session(parent).await.map_err(unreadable)?.ok_or_else(|| {
+            format!("session {parent} was deleted while it was in use here; begin another (cowrite.session.new)")
+        })?;
+        let session = SessionId::new();
+        let begins = fork::begins(&row, self.head.record);
+        for waiting in &self.queue {
+            self.runs.stage_standing(stage, waiting.run);
+        }
+        if let Some(live) = &self.live {
+            self.runs.stage_standing(stage, live.run);
+        }
+        stage.fork(session, parent);
+        let batch = stage.batch(session, Some(begins), self.head, self.runs.moved(stage));
+        let head = self.store.append(batch).await.map_err(unreadable)?;
+        self.session = session;
+        self.state = self.state.forked();
+        self.runs.fork(session);
+        Ok(head)
+    }
+
+    /// Nothing is written to the session from here on: what could not be kept once must not be followed by what was.
+    fn break_off(&mut self, why: &str) {
+        if self.broken.is_some() {
+            return;
+        }
+        tracing::error!(session = %self.session, why, "the session cannot be written");
+        self.broken = Some(why.to_owned());
+        self.runs.break_off(why);
+        if let Some(live) = &self.live {
+            live.cancel.cancel();
+        }
+        for Waiting { run, .. } in std::mem::take(&mut self.queue) {
+            self.tell_unrecorded(run, why.to_owned());
+        }
+    }
+
+    fn tell_unrecorded(&self, run: RunId, error: String) {
+        let finished = Event::RunFinished { status: RunStatus::Failed, result_text: None, error: Some(error) };
+        if let Some(envelope) = self.runs.finish_unrecorded(run, finished) {
+            let title = self.title(Some(run));
+            self.outlet.tell(Told { envelope, title });
+        }
+    }
+
+    fn title(&self, run: Option<RunId>) -> Arc<str> {
+        let live = self.live.as_ref().filter(|live| Some(live.run) == run);
+        live.map_or_else(|| "".into(), |live| live.title.clone())
+    }
+}
+
+/// The run may be gone: then nobody waits for the answer.
+fn answer<T>(kept: Kept<T>, result: Result<T, String>) {
+    let _ = kept.send(result);
+}
+
+/// What a run really starts from, as it is recorded.
+fn prepared(run: RunId, ready: &Ready, first: bool) -> Prepared {
+    let Setup { provider, tools, system, limits, mode, context_limit, .. } = &ready.setup;
+    let specs = tools.specs();
+    let mut fixed = Accounting::default();
+    fixed.add_text(system);
+    for spec in specs.iter() {
+        fixed.add_text(&spec.description);
+        fixed.add_text(&spec.schema.to_string());
+    }
+    let mut names: Vec<String> = specs.iter().map(|spec| spec.name.clone()).collect();
+    names.sort();
+    Prepared {
+        run,
+        system: first.then(|| system.clone()),
+        model: provider.name().to_owned(),
+        context_limit: *context_limit,
+        max_output: None,
+        max_turns: limits.max_turns,
+        tool_output_bytes: limits.tool_output_bytes,
+        mode: *mode,
+        tools: names,
+        rules: ready.rules.clone(),
+        fixed_tokens: fixed.used(None).used,
     }
 }

@@ -5,41 +5,64 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
-use super::mailbox::{Entry, Mailbox};
+use super::changes::Changes;
+use super::mailbox::{Entry, Kept, Mailbox};
 use crate::agent::Journal;
+use crate::editor::{Applied, Place};
 use crate::model::Item;
-use crate::protocol::{Event, RunId};
+use crate::protocol::{Event, HunkView, RunId};
 
 /// Notes for the model's next turn, in whichever run that is.
 pub(super) type Notes = Arc<Mutex<Vec<String>>>;
 
 /// The journal of one run.
 pub(super) struct RunJournal {
-    pub(super) run: RunId,
-    pub(super) mailbox: Arc<Mailbox>,
-    pub(super) notes: Notes,
+    run: RunId,
+    mailbox: Arc<Mailbox>,
+    notes: Notes,
+    /// What the run changed so far. A std mutex: held for a comparison of texts, never across an await.
+    changes: Mutex<Changes>,
 }
 
 impl RunJournal {
-    async fn kept(&self, entry: impl FnOnce(oneshot::Sender<Result<(), String>>) -> Entry) -> Result<(), String> {
-        let (tx, rx) = oneshot::channel();
-        self.mailbox.push(entry(tx));
-        rx.await.unwrap_or_else(|_| Err("The session has ended; nothing more is recorded.".into()))
+    pub(super) fn new(run: RunId, mailbox: Arc<Mailbox>, notes: Notes) -> Self {
+        Self { run, mailbox, notes, changes: Mutex::default() }
     }
+}
+
+/// Hands an entry to the actor and waits until it is kept.
+pub(super) async fn kept<T>(mailbox: &Mailbox, entry: impl FnOnce(Kept<T>) -> Entry) -> Result<T, String> {
+    let (tx, rx) = oneshot::channel();
+    mailbox.push(entry(tx));
+    rx.await.unwrap_or_else(|_| Err("The session has ended; nothing more is recorded.".into()))
 }
 
 #[async_trait]
 impl Journal for RunJournal {
     async fn item(&self, item: Arc<Item>) -> Result<(), String> {
-        self.kept(|kept| Entry::Item { run: self.run, item, kept }).await
+        kept(&self.mailbox, |kept| Entry::Item { run: self.run, item, kept }).await
     }
 
-    async fn intent(&self, call_id: &str, title: &str) -> Result<(), String> {
-        self.kept(|kept| Entry::Intent { run: self.run, call_id: call_id.into(), title: title.into(), kept }).await
+    async fn intent(&self, started: Event) -> Result<(), String> {
+        kept(&self.mailbox, |kept| Entry::Intent { run: self.run, started, kept }).await
+    }
+
+    async fn landed(&self, place: &Place, applied: &Applied, hunks: Vec<HunkView>, late: bool) -> Result<(), String> {
+        let (changed, contents) = {
+            let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+            changes.record(self.run, place, applied, &hunks)
+        };
+        let event = Event::EditApplied { uri: applied.uri.clone(), hunks, rebased: applied.rebased, late };
+        kept(&self.mailbox, |kept| Entry::Landed { run: self.run, changed: Box::new(changed), contents, event, kept })
+            .await
     }
 
     fn event(&self, event: Event) {
         self.mailbox.push(Entry::Event { run: self.run, event });
+    }
+
+    fn block_ended(&self) {
+        self.mailbox.push(Entry::BlockEnded { run: self.run });
     }
 
     fn note(&self, note: String) {

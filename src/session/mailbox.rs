@@ -1,6 +1,7 @@
 //! What waits for the session's actor, in order. Deltas that wait merge.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
@@ -10,22 +11,41 @@ use super::Start;
 use crate::agent::Ended;
 use crate::context::Accounting;
 use crate::model::Item;
-use crate::protocol::{ContextUse, Event, RunId};
+use crate::protocol::{Event, RunId};
+use crate::store::{Changed, Prepared, Undone};
+
+/// Answers when something is kept, or could not be.
+pub(super) type Kept<T = ()> = oneshot::Sender<Result<T, String>>;
 
 /// One message to the actor.
 pub(super) enum Entry {
     /// A run was asked for.
-    Start { run: RunId, start: Start, cancel: CancellationToken },
+    Start { run: RunId, start: Start, cancel: CancellationToken, kept: Kept },
     /// Something about the queue may have changed.
     Look,
+    /// What the live run starts from, and what the model must hear before the prompt, to be recorded; answers with the history
+    /// and the figures that it goes on from.
+    Prepared { prepared: Box<Prepared>, notes: Vec<String>, kept: Kept<(Vec<Arc<Item>>, Accounting)> },
     /// An entry of the history, to be recorded.
-    Item { run: RunId, item: Arc<Item>, kept: oneshot::Sender<Result<(), String>> },
-    /// A change is about to be made, to be recorded.
-    Intent { run: RunId, call_id: String, title: String, kept: oneshot::Sender<Result<(), String>> },
+    Item { run: RunId, item: Arc<Item>, kept: Kept },
+    /// A call is about to begin: to be recorded and told.
+    Intent { run: RunId, started: Event, kept: Kept },
+    /// An edit has landed: to be recorded, with what takes it back, and told.
+    Landed { run: RunId, changed: Box<Changed>, contents: Vec<Vec<u8>>, event: Event, kept: Kept },
     /// Something to tell.
     Event { run: RunId, event: Event },
+    /// The newest delta's block has ended.
+    BlockEnded { run: RunId },
     /// The live run's task is at its end.
-    Ended { run: RunId, ended: Ended, figures: Option<(Accounting, ContextUse)> },
+    Ended { run: RunId, ended: Ended },
+    /// What a run had changed was taken back; the model hears it in these words.
+    Undone { undone: Undone, note: String, kept: Kept },
+    /// The title that the session begins with.
+    Title { title: String },
+    /// The history is to begin anew.
+    Clear { kept: Kept },
+    /// The session is not needed here any more.
+    Close,
 }
 
 impl Entry {
@@ -39,11 +59,28 @@ impl Entry {
 pub(super) struct Mailbox {
     queue: Mutex<VecDeque<Entry>>,
     filled: Notify,
+    /// Nobody reads it any more.
+    closed: AtomicBool,
+}
+
+/// Closes a mailbox when its reader is gone, in whatever way.
+pub(super) struct Reader(pub(super) Arc<Mailbox>);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        self.0.closed.store(true, Ordering::SeqCst);
+        // Whoever waits for an answer hears that there is none.
+        queue.clear();
+    }
 }
 
 impl Mailbox {
     pub(super) fn push(&self, entry: Entry) {
         let mut queue = self.lock();
+        if self.closed.load(Ordering::SeqCst) {
+            return;
+        }
         match (queue.back_mut(), entry) {
             (Some(Entry::Event { run, event }), Entry::Event { run: same, event: next }) if *run == same => {
                 if let Err(next) = event.merge(next) {
@@ -56,11 +93,12 @@ impl Mailbox {
         self.filled.notify_one();
     }
 
-    /// The next entry. A delta at the very end is left there to merge while the listener does not keep up.
-    pub(super) fn pop(&self, room: bool) -> Option<Entry> {
+    /// What waits, in order. A delta at the very end is left there to merge while the listener does not keep up.
+    pub(super) fn drain(&self, room: bool) -> VecDeque<Entry> {
         let mut queue = self.lock();
-        let waits = !room && queue.len() == 1 && queue.front().is_some_and(Entry::is_delta);
-        if waits { None } else { queue.pop_front() }
+        let stays = !room && queue.back().is_some_and(Entry::is_delta);
+        let rest = queue.len() - usize::from(stays);
+        queue.drain(..rest).collect()
     }
 
     /// Returns when something was pushed since the last call.
@@ -82,13 +120,13 @@ mod tests {
         Entry::Event { run, event: Event::TextDelta { text: text.into() } }
     }
 
-    fn text(entry: Option<Entry>) -> String {
-        match entry {
-            Some(Entry::Event { event: Event::TextDelta { text }, .. }) => text,
-            Some(Entry::Look) => "look".into(),
-            Some(_) => "other".into(),
-            None => "nothing".into(),
-        }
+    fn texts(mailbox: &Mailbox, room: bool) -> Vec<String> {
+        let text = |entry| match entry {
+            Entry::Event { event: Event::TextDelta { text }, .. } => text,
+            Entry::Look => "look".into(),
+            _ => "other".into(),
+        };
+        mailbox.drain(room).into_iter().map(text).collect()
     }
 
     #[test]
@@ -98,18 +136,25 @@ mod tests {
             mailbox.push(delta(run, part));
         }
         mailbox.push(delta(RunId::new(), "of another run"));
-        assert_eq!(text(mailbox.pop(true)), "abc");
-        assert_eq!(text(mailbox.pop(true)), "of another run");
-        assert_eq!(text(mailbox.pop(true)), "nothing");
+        assert_eq!(texts(&mailbox, true), ["abc", "of another run"]);
+        assert_eq!(texts(&mailbox, true), [""; 0]);
+    }
+
+    #[test]
+    fn deltas_of_two_blocks_stay_apart() {
+        let (mailbox, run) = (Mailbox::default(), RunId::new());
+        mailbox.push(delta(run, "a"));
+        mailbox.push(Entry::BlockEnded { run });
+        mailbox.push(delta(run, "b"));
+        assert_eq!(texts(&mailbox, true), ["a", "other", "b"]);
     }
 
     #[test]
     fn without_room_the_last_delta_waits_but_never_what_comes_after_it() {
         let (mailbox, run) = (Mailbox::default(), RunId::new());
         mailbox.push(delta(run, "a"));
-        assert_eq!(text(mailbox.pop(false)), "nothing");
+        assert_eq!(texts(&mailbox, false), [""; 0]);
         mailbox.push(Entry::Look);
-        assert_eq!(text(mailbox.pop(false)), "a");
-        assert_eq!(text(mailbox.pop(false)), "look");
+        assert_eq!(texts(&mailbox, false), ["a", "look"]);
     }
 }

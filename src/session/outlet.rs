@@ -19,6 +19,9 @@ pub trait Outlet: Send + Sync {
     /// Takes an event. Never waits.
     fn tell(&self, told: Told);
 
+    /// Takes a sentence for the person that belongs to no run. Never waits.
+    fn say(&self, sentence: String);
+
     /// Whether the listener keeps up. While it does not, deltas wait unnumbered and merge.
     fn has_room(&self) -> bool;
 

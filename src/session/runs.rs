@@ -1,37 +1,48 @@
 //! The runs of a session: snapshots and events, which change together under one mutex.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Busy, QUEUE};
-use crate::protocol::{
-    ContextSource, ContextUse, EditCount, Envelope, Event, RunId, RunSnapshot, RunStatus, SessionId, Usage, now_ms,
-};
+use super::stage::{Moved, Stage};
+use super::state::Figures;
+use super::{QUEUE, StartError};
+use crate::protocol::{EditCount, Envelope, Event, RunId, RunSnapshot, RunStatus, SessionId, Usage, now_ms};
 use crate::settings::Limits;
+use crate::store::{Head, Owner, Record, RunMoved, StoredRun};
+
+/// How many event numbers a run may give to deltas before it asks for more. They are kept ahead, because deltas are told before
+/// their block is recorded: after a crash nothing else may get a number that somebody was told.
+const RESERVE: u64 = 64;
 
 /// The runs that a session remembers. The actor is the only writer but for [`Runs::create`].
 pub(super) struct Runs {
-    session: SessionId,
     max_runs: usize,
-    max_events: usize,
     inner: Mutex<Inner>,
 }
 
-#[derive(Default)]
 struct Inner {
+    session: SessionId,
+    /// The newest record that was kept.
+    head: Head,
+    /// Whether anything of the session was.
+    written: bool,
     runs: VecDeque<Run>,
-    /// Events of the session itself.
-    own: Log,
-    context: Option<ContextUse>,
-    usage: Usage,
+    figures: Figures,
+    /// Why nothing can be written any more.
+    broken: Option<String>,
 }
 
 struct Run {
     snapshot: RunSnapshot,
-    log: Log,
     cancel: CancellationToken,
+    /// Its events, while they are not all in the store.
+    log: Option<Log>,
+    /// Event numbers up to this one may be told.
+    reserved: u64,
+    /// Another process's: nothing is done with it here.
+    foreign: bool,
 }
 
 /// What `cowrite.events` answers.
@@ -46,77 +57,100 @@ pub struct EventPage {
     pub retention_gap: bool,
 }
 
+impl EventPage {
+    /// What there is of a series behind a number, of `count` events in all.
+    #[must_use]
+    pub fn of(events: Vec<Envelope>, after: u64, count: u64) -> Self {
+        let first = events.first().map(|event| event.first.unwrap_or(event.sequence));
+        let retention_gap = match first {
+            Some(first) => first > after + 1,
+            None => count > after,
+        };
+        Self { events, next: count.max(after), retention_gap }
+    }
+}
+
 /// A series of events. Deltas of one block stand as one event under the number of the last.
 #[derive(Default)]
 struct Log {
     events: VecDeque<Envelope>,
     /// The number of the newest event.
     count: u64,
-    /// The number of the newest event that was trimmed.
-    trimmed: u64,
+    /// The number of the newest event that is recorded.
+    kept: u64,
+    /// Whether the newest delta's block has ended.
+    sealed: bool,
 }
 
 impl Log {
-    fn append(&mut self, run_id: Option<RunId>, session_id: SessionId, event: Event) -> Envelope {
+    /// Numbers a delta and takes it in.
+    fn delta(&mut self, run: RunId, session: SessionId, event: Event) -> Envelope {
         self.count += 1;
-        let told = Envelope {
-            run_id,
-            session_id,
-            sequence: self.count,
-            first: None,
-            timestamp_ms: now_ms(),
-            event: event.clone(),
-        };
-        let merged = match self.events.back_mut() {
-            Some(last) if event.is_delta() => match last.event.merge(event) {
-                Ok(()) => {
-                    last.first.get_or_insert(last.sequence);
-                    last.sequence = self.count;
-                    true
-                }
-                Err(_) => false,
-            },
-            _ => false,
-        };
-        if !merged {
+        let told = envelope(Some(run), session, self.count, event);
+        let sealed = std::mem::take(&mut self.sealed);
+        let unkept = |last: &Envelope, kept: u64| last.sequence > kept;
+        if let Some(last) = self.events.back_mut().filter(|last| !sealed && unkept(last, self.kept))
+            && last.event.merge(told.event.clone()).is_ok()
+        {
+            last.first.get_or_insert(last.sequence);
+            last.sequence = self.count;
+        } else {
             self.events.push_back(told.clone());
         }
         told
     }
 
-    fn trim(&mut self, keep: usize) {
-        while self.events.len() > keep {
-            if let Some(gone) = self.events.pop_front() {
-                self.trimmed = gone.sequence;
-            }
-        }
-    }
-
-    fn page(&self, after: u64) -> EventPage {
-        EventPage {
-            events: self.events.iter().filter(|event| event.sequence > after).cloned().collect(),
-            next: self.count.max(after),
-            retention_gap: after < self.trimmed,
-        }
+    fn after(&self, after: u64) -> Vec<Envelope> {
+        self.events.iter().filter(|event| event.sequence > after).cloned().collect()
     }
 }
 
+pub(super) fn envelope(run_id: Option<RunId>, session_id: SessionId, sequence: u64, event: Event) -> Envelope {
+    Envelope { run_id, session_id, sequence, first: None, timestamp_ms: now_ms(), event }
+}
+
 impl Runs {
-    pub(super) fn new(session: SessionId, limits: &Limits) -> Self {
-        Self { session, max_runs: limits.max_runs, max_events: limits.max_events_per_run, inner: Mutex::default() }
+    /// The runs of a session that has them in the store already.
+    pub(super) fn new(session: SessionId, head: Head, written: bool, limits: &Limits, stored: Vec<StoredRun>) -> Self {
+        let runs = stored.into_iter().map(Run::stored).collect();
+        let inner = Inner { session, head, written, runs, figures: Figures::default(), broken: None };
+        Self { max_runs: limits.max_runs, inner: Mutex::new(inner) }
+    }
+
+    pub(super) fn session(&self) -> SessionId {
+        self.lock().session
+    }
+
+    pub(super) fn head(&self) -> Head {
+        self.lock().head
+    }
+
+    pub(super) fn is_written(&self) -> bool {
+        self.lock().written
+    }
+
+    pub(super) fn broken(&self) -> Option<String> {
+        self.lock().broken.clone()
+    }
+
+    pub(super) fn break_off(&self, why: &str) {
+        self.lock().broken = Some(why.to_owned());
     }
 
     /// A run that waits, with the token that cancels it.
-    pub(super) fn create(&self, prompt: &str) -> Result<(RunId, CancellationToken), Busy> {
+    pub(super) fn create(&self, prompt: &str) -> Result<(RunId, CancellationToken), StartError> {
         let mut inner = self.lock();
-        let unfinished = inner.runs.iter().filter(|run| !run.snapshot.status.is_final()).count();
+        if let Some(why) = &inner.broken {
+            return Err(StartError::Unwritable(why.clone()));
+        }
+        let unfinished = inner.runs.iter().filter(|run| run.is_unfinished_here()).count();
         if unfinished > QUEUE {
-            return Err(Busy);
+            return Err(StartError::Busy);
         }
         let (id, cancel, now) = (RunId::new(), CancellationToken::new(), now_ms());
         let snapshot = RunSnapshot {
             id,
-            session_id: self.session,
+            session_id: inner.session,
             status: RunStatus::Created,
             prompt: prompt.to_owned(),
             created_at_ms: now,
@@ -128,14 +162,20 @@ impl Runs {
             edits: Vec::new(),
             verification: None,
         };
-        inner.runs.push_back(Run { snapshot, log: Log::default(), cancel: cancel.clone() });
+        inner.runs.push_back(Run {
+            snapshot,
+            cancel: cancel.clone(),
+            log: Some(Log::default()),
+            reserved: 0,
+            foreign: false,
+        });
         Ok((id, cancel))
     }
 
     /// Id and token are looked at together.
     pub(super) fn cancel(&self, run: RunId) -> bool {
         let inner = self.lock();
-        let found = inner.runs.iter().find(|known| known.snapshot.id == run && !known.snapshot.status.is_final());
+        let found = inner.runs.iter().find(|known| known.snapshot.id == run && known.is_unfinished_here());
         if let Some(found) = found {
             found.cancel.cancel();
         }
@@ -144,64 +184,201 @@ impl Runs {
 
     pub(super) fn unfinished(&self) -> Vec<RunId> {
         let inner = self.lock();
-        inner.runs.iter().filter(|run| !run.snapshot.status.is_final()).map(|run| run.snapshot.id).collect()
+        inner.runs.iter().filter(|run| run.is_unfinished_here()).map(|run| run.snapshot.id).collect()
     }
 
     pub(super) fn snapshot(&self, run: RunId) -> Option<RunSnapshot> {
-        self.lock().runs.iter().find(|known| known.snapshot.id == run).map(|known| known.snapshot.clone())
+        self.lock().find(run).map(|known| known.snapshot.clone())
+    }
+
+    /// Whether some of the runs are another process's, and not finished when they were last looked at.
+    pub(super) fn any_foreign(&self) -> bool {
+        self.lock().runs.iter().any(|run| run.foreign && !run.snapshot.status.is_final())
+    }
+
+    /// Runs of other processes as they stand now.
+    pub(super) fn refresh(&self, stored: Vec<StoredRun>) {
+        let mut inner = self.lock();
+        for run in stored {
+            if let Some(known) = inner.find_mut(run.snapshot.id).filter(|known| known.foreign) {
+                known.snapshot = run.snapshot;
+            }
+        }
     }
 
     pub(super) fn snapshots(&self) -> Vec<RunSnapshot> {
         self.lock().runs.iter().map(|run| run.snapshot.clone()).collect()
     }
 
-    pub(super) fn totals(&self) -> (ContextUse, Usage) {
+    pub(super) fn figures(&self) -> Figures {
+        self.lock().figures.clone()
+    }
+
+    pub(super) fn set_figures(&self, figures: Figures) {
+        self.lock().figures = figures;
+    }
+
+    /// The events of a run behind a number, and how many it has had in all; the events are `None` when they are in the store.
+    pub(super) fn events(&self, run: RunId, after: u64) -> Option<(Option<Vec<Envelope>>, u64)> {
         let inner = self.lock();
-        let nothing = ContextUse { used: 0, limit: None, source: ContextSource::Estimated };
-        (inner.context.unwrap_or(nothing), inner.usage)
+        let known = inner.find(run)?;
+        Some((
+            known.log.as_ref().map(|log| log.after(after)),
+            known.log.as_ref().map_or(known.snapshot.event_count, |log| log.count),
+        ))
     }
 
-    pub(super) fn set_context(&self, context: ContextUse) {
-        self.lock().context = Some(context);
+    /// Whether a run has told everything that may be told before more numbers are kept for it.
+    pub(super) fn is_short_of_numbers(&self, run: RunId) -> bool {
+        self.lock().find(run).is_some_and(|known| known.log.as_ref().is_some_and(|log| log.count >= known.reserved))
     }
 
-    pub(super) fn events(&self, run: Option<RunId>, after: u64) -> EventPage {
-        let inner = self.lock();
-        let log = match run {
-            None => Some(&inner.own),
-            Some(run) => inner.runs.iter().find(|known| known.snapshot.id == run).map(|known| &known.log),
-        };
-        log.map_or(EventPage { events: Vec::new(), next: after, retention_gap: false }, |log| log.page(after))
-    }
-
-    /// Numbers an event, moves the snapshot with it and keeps both. An event that comes after its run's last one
-    /// belongs to the session. `None` when a transition is not allowed, and then nothing happened.
-    pub(super) fn append(&self, run: RunId, event: Event) -> Option<Envelope> {
+    /// Numbers a delta, which may be told at once; `None` for a run that has ended. Nothing of the run may be staged.
+    pub(super) fn delta(&self, run: RunId, event: Event) -> Option<Envelope> {
         let mut inner = self.lock();
-        let inner = &mut *inner;
-        if let Event::Usage { usage, context } = &event {
-            inner.usage.add(usage);
-            inner.context = Some(*context);
+        let session = inner.session;
+        let known = inner.find_mut(run).filter(|known| !known.snapshot.status.is_final())?;
+        let log = known.log.as_mut()?;
+        let told = log.delta(run, session, event);
+        known.snapshot.event_count = log.count;
+        known.snapshot.updated_at_ms = told.timestamp_ms;
+        Some(told)
+    }
+
+    /// The block of the newest delta has ended.
+    pub(super) fn seal(&self, run: RunId) {
+        if let Some(log) = self.lock().find_mut(run).and_then(|known| known.log.as_mut()) {
+            log.sealed = true;
         }
-        let found = inner.runs.iter_mut().find(|known| known.snapshot.id == run)?;
-        if found.snapshot.status.is_final() {
+    }
+
+    /// Numbers an event and moves the run's snapshot with it, in the stage: nobody sees it before it is kept. The deltas before it
+    /// are recorded with it. An event that comes after its run's last one belongs to the session. `None` when a transition is
+    /// not allowed, and then nothing happened.
+    pub(super) fn stage(&self, stage: &mut Stage, run: RunId, event: Event) -> Option<()> {
+        let inner = self.lock();
+        let known = inner.find(run)?;
+        let moved = stage.moved.iter().position(|moved| moved.snapshot.id == run);
+        let mut next = moved.map_or_else(|| known.standing(), |at| stage.moved[at].clone());
+        if next.snapshot.status.is_final() {
             // Only what changes the world is worth telling when its run is over.
             let Event::EditApplied { uri, hunks, rebased, .. } = event else { return None };
-            found.snapshot.count_edit(&uri, hunks.len());
+            next.snapshot.count_edit(&uri, hunks.len());
+            stage.told += 1;
             let late = Event::EditApplied { uri, hunks, rebased, late: true };
-            let told = inner.own.append(None, self.session, late);
-            inner.own.trim(self.max_events);
-            return Some(told);
+            stage.tell(envelope(None, inner.session, stage.told, late));
+        } else {
+            next.snapshot.follow(&event)?;
+            if let Some(log) = &known.log {
+                stage.records.extend(log.after(next.recorded).into_iter().map(Record::Event));
+            }
+            next.snapshot.event_count += 1;
+            let told = envelope(Some(run), inner.session, next.snapshot.event_count, event);
+            next.snapshot.updated_at_ms = told.timestamp_ms;
+            next.recorded = told.sequence;
+            stage.tell(told);
         }
-        found.snapshot.follow(&event)?;
-        let told = found.log.append(Some(run), self.session, event);
-        found.snapshot.event_count = found.log.count;
-        found.snapshot.updated_at_ms = told.timestamp_ms;
-        if found.snapshot.status.is_final() {
-            found.log.trim(self.max_events);
-            self.retain(inner);
+        match moved {
+            Some(at) => stage.moved[at] = next,
+            None => stage.moved.push(next),
         }
+        Some(())
+    }
+
+    /// Numbers that may have been told before a crash, and whose deltas were never recorded, stand as one empty delta.
+    pub(super) fn stage_lost(&self, stage: &mut Stage, run: &StoredRun) {
+        let mut snapshot = run.snapshot.clone();
+        if run.reserved > snapshot.event_count {
+            let (first, last) = (snapshot.event_count + 1, run.reserved);
+            let mut lost =
+                envelope(Some(snapshot.id), snapshot.session_id, last, Event::TextDelta { text: String::new() });
+            lost.first = (first < last).then_some(first);
+            snapshot.event_count = last;
+            stage.records.push(Record::Event(lost));
+        }
+        let recorded = snapshot.event_count;
+        stage.moved.push(Moved { snapshot, recorded });
+    }
+
+    /// A run as it stands, to be kept without an event.
+    pub(super) fn stage_standing(&self, stage: &mut Stage, run: RunId) {
+        if stage.moved.iter().all(|moved| moved.snapshot.id != run)
+            && let Some(known) = self.lock().find(run)
+        {
+            stage.moved.push(known.standing());
+        }
+    }
+
+    /// What the store is told of the runs in a stage. It counts the events that are recorded; what was told beyond them is among
+    /// the numbers that are reserved.
+    pub(super) fn moved(&self, stage: &Stage) -> Vec<RunMoved> {
+        let moved = |moved: &Moved| {
+            let snapshot = RunSnapshot { event_count: moved.recorded, ..moved.snapshot.clone() };
+            RunMoved { reserved: reserved(&moved.snapshot), snapshot }
+        };
+        stage.moved.iter().map(moved).collect()
+    }
+
+    /// Shows what was staged, now that it is kept.
+    pub(super) fn publish(&self, stage: &Stage, head: Head) {
+        let mut inner = self.lock();
+        (inner.head, inner.written) = (head, true);
+        for Moved { snapshot, recorded } in &stage.moved {
+            let Some(known) = inner.find_mut(snapshot.id) else { continue };
+            known.reserved = reserved(snapshot);
+            known.snapshot = snapshot.clone();
+            if snapshot.status.is_final() {
+                // From here on it is read from the store.
+                known.log = None;
+            } else if let Some(log) = &mut known.log {
+                let told = stage.tells().filter(|told| told.run_id == Some(snapshot.id));
+                log.events.extend(told.cloned());
+                log.count = snapshot.event_count;
+                log.sealed &= *recorded == log.kept;
+                log.kept = *recorded;
+            }
+        }
+        self.retain(&mut inner);
+    }
+
+    /// Ends a run whose end could not be recorded. It is told all the same: the person waits for it.
+    pub(super) fn finish_unrecorded(&self, run: RunId, event: Event) -> Option<Envelope> {
+        let mut inner = self.lock();
+        let session = inner.session;
+        let known = inner.find_mut(run)?;
+        known.snapshot.follow(&event)?;
+        let log = known.log.get_or_insert_default();
+        log.count = log.count.max(known.snapshot.event_count) + 1;
+        let told = envelope(Some(run), session, log.count, event);
+        log.events.push_back(told.clone());
+        known.snapshot.event_count = log.count;
+        known.snapshot.updated_at_ms = told.timestamp_ms;
         Some(told)
+    }
+
+    /// The session goes on as a fork: what has ended belongs to the one that it came from.
+    pub(super) fn fork(&self, session: SessionId) {
+        let mut inner = self.lock();
+        inner.session = session;
+        inner.runs.retain(Run::is_unfinished_here);
+        for run in &mut inner.runs {
+            run.snapshot.session_id = session;
+            for event in run.log.iter_mut().flat_map(|log| &mut log.events) {
+                event.session_id = session;
+            }
+        }
+    }
+
+    /// Leaves runs that are not finished to the store.
+    pub(super) fn forget_unfinished(&self) {
+        self.lock().runs.retain(|run| run.snapshot.status.is_final());
+    }
+
+    /// Whether the store keeps more than it shall.
+    pub(super) fn is_full(&self, max_events: usize, run: RunId) -> bool {
+        let inner = self.lock();
+        let events = inner.find(run).map_or(0, |known| known.snapshot.event_count);
+        inner.runs.len() >= self.max_runs || events > max_events as u64
     }
 
     /// The oldest runs go first, never one that is not finished.
@@ -215,6 +392,44 @@ impl Runs {
     // A std mutex: held for a look or an append, never across an await.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn reserved(snapshot: &RunSnapshot) -> u64 {
+    let more = if snapshot.status.is_final() || snapshot.status == RunStatus::Created { 0 } else { RESERVE };
+    snapshot.event_count + more
+}
+
+impl Inner {
+    fn find(&self, run: RunId) -> Option<&Run> {
+        self.runs.iter().find(|known| known.snapshot.id == run)
+    }
+
+    fn find_mut(&mut self, run: RunId) -> Option<&mut Run> {
+        self.runs.iter_mut().find(|known| known.snapshot.id == run)
+    }
+}
+
+impl Run {
+    fn standing(&self) -> Moved {
+        Moved {
+            snapshot: self.snapshot.clone(),
+            recorded: self.log.as_ref().map_or(self.snapshot.event_count, |log| log.kept),
+        }
+    }
+
+    fn stored(stored: StoredRun) -> Self {
+        Self {
+            reserved: stored.reserved,
+            foreign: stored.owner == Owner::Other,
+            snapshot: stored.snapshot,
+            cancel: CancellationToken::new(),
+            log: None,
+        }
+    }
+
+    fn is_unfinished_here(&self) -> bool {
+        !self.foreign && !self.snapshot.status.is_final()
     }
 }
 
@@ -257,116 +472,5 @@ impl RunSnapshot {
     }
 }
 
-/// Runs are shared between the handle and the actor.
-pub(super) type Shared = Arc<Runs>;
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn runs(max_runs: usize, max_events: usize) -> Runs {
-        Runs::new(SessionId::new(), &Limits { max_runs, max_events_per_run: max_events, ..Limits::default() })
-    }
-
-    fn text(text: &str) -> Event {
-        Event::TextDelta { text: text.into() }
-    }
-
-    fn started() -> Event {
-        Event::RunStarted { prompt: "p".into(), command: None }
-    }
-
-    fn finished(status: RunStatus) -> Event {
-        Event::RunFinished { status, result_text: None, error: None }
-    }
-
-    fn sequences(page: &EventPage) -> Vec<(Option<u64>, u64)> {
-        page.events.iter().map(|event| (event.first, event.sequence)).collect()
-    }
-
-    #[test]
-    fn r3_sequences_begin_at_one_and_the_stored_deltas_of_a_block_are_one_event() {
-        let runs = runs(10, 10);
-        let (run, _) = runs.create("p").expect("room");
-        let told: Vec<u64> = [
-            started(),
-            text("a"),
-            text("b"),
-            Event::TurnStarted { turn: 2 },
-            text("c"),
-            finished(RunStatus::Completed),
-        ]
-        .into_iter()
-        .map(|event| runs.append(run, event).expect("allowed").sequence)
-        .collect();
-        assert_eq!(told, [1, 2, 3, 4, 5, 6]);
-        let page = runs.events(Some(run), 0);
-        assert_eq!(sequences(&page), [(None, 1), (Some(2), 3), (None, 4), (None, 5), (None, 6)]);
-        assert_eq!((page.next, page.retention_gap), (6, false));
-        assert_eq!(page.events[1].event, text("ab"));
-        assert_eq!(runs.snapshot(run).expect("known").event_count, 6);
-    }
-
-    #[test]
-    fn r4_r5_trimming_keeps_the_newest_events_and_says_that_some_are_gone() {
-        let runs = runs(10, 2);
-        let (run, _) = runs.create("p").expect("room");
-        for event in [started(), Event::TurnStarted { turn: 1 }, text("a")] {
-            runs.append(run, event);
-        }
-        assert_eq!(runs.events(Some(run), 0).events.len(), 3, "a live run is never trimmed");
-        runs.append(run, finished(RunStatus::Completed));
-        let page = runs.events(Some(run), 0);
-        assert_eq!(sequences(&page), [(None, 3), (None, 4)]);
-        assert!(page.retention_gap);
-        assert!(!runs.events(Some(run), 2).retention_gap);
-        assert_eq!(runs.snapshot(run).expect("known").event_count, 4);
-    }
-
-    #[test]
-    fn r4_the_oldest_finished_runs_go_first() {
-        let runs = runs(2, 10);
-        let ids: Vec<RunId> = (0..3).map(|_| runs.create("p").expect("room").0).collect();
-        for id in &ids[1..] {
-            runs.append(*id, finished(RunStatus::Cancelled));
-        }
-        let left: Vec<RunId> = runs.snapshots().iter().map(|run| run.id).collect();
-        assert_eq!(left, [ids[0], ids[2]], "the first one waits and must stay");
-    }
-
-    #[test]
-    fn r1_nothing_moves_a_run_out_of_a_final_state() {
-        let runs = runs(10, 10);
-        let (run, _) = runs.create("p").expect("room");
-        runs.append(run, finished(RunStatus::Cancelled));
-        assert_eq!(runs.append(run, finished(RunStatus::Completed)), None);
-        assert_eq!(runs.append(run, text("late")), None);
-        assert_eq!(runs.snapshot(run).expect("known").status, RunStatus::Cancelled);
-        let landed = Event::EditApplied { uri: "file:///a".into(), hunks: Vec::new(), rebased: false, late: false };
-        let told = runs.append(run, landed).expect("an edit that landed is always told");
-        assert_eq!((told.run_id, told.sequence), (None, 1));
-        assert!(matches!(told.event, Event::EditApplied { late: true, .. }), "{told:?}");
-        assert_eq!(runs.snapshot(run).expect("known").edits.len(), 1, "the snapshot tells of it too");
-    }
-
-    #[test]
-    fn r6_cancel_acts_on_the_named_run_and_a_second_one_is_no_error() {
-        let runs = runs(10, 10);
-        let (one, token_of_one) = runs.create("1").expect("room");
-        let (_, token_of_two) = runs.create("2").expect("room");
-        assert!(runs.cancel(one));
-        assert!(token_of_one.is_cancelled() && !token_of_two.is_cancelled());
-        runs.append(one, finished(RunStatus::Cancelled));
-        assert!(!runs.cancel(one));
-        assert!(!runs.cancel(RunId::new()));
-    }
-
-    #[test]
-    fn r12_one_run_is_live_and_eight_wait() {
-        let runs = runs(100, 10);
-        for _ in 0..9 {
-            runs.create("p").expect("room");
-        }
-        assert_eq!(runs.create("one too many").expect_err("full"), Busy);
-    }
-}
+mod tests;

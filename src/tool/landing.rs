@@ -30,7 +30,7 @@ impl Landing<'_> {
                 if from_seen {
                     self.seen_after(&applied, &after);
                 }
-                context.told.applied(&applied, false).await;
+                context.told.applied(&self.place, &applied, false).await;
                 Ok(report::applied(&self.place, &applied, count))
             }
             Outcome::Conflict { reason, now } => Err(self.conflict(hunks, &reason, &now).await),
@@ -51,7 +51,7 @@ impl Landing<'_> {
                 let made = Snapshot::detached(&text, applied.now.language());
                 context.reads.note(&self.place, &made);
                 self.seen_after(&applied, &made);
-                context.told.applied(&applied, false).await;
+                context.told.applied(&self.place, &applied, false).await;
                 let count = lines::counted(lines::count(&text), "line");
                 Ok(Answer { ok: true, content: format!("Made {} ({count}).", self.place), summary: count })
             }

@@ -44,6 +44,11 @@ impl Reads {
         self.lock().remove(place);
     }
 
+    /// Nothing of what the model was shown counts any more.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
     /// What it was last shown.
     #[must_use]
     pub fn last(&self, place: &Place) -> Option<Snapshot> {

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{Answer, Context, Reads, Registry, Told};
-use crate::disk;
-use crate::edit::{Patch, deltas_between};
+use crate::disk::{self, WriteError};
+use crate::edit::{Hunk, Patch, deltas_between};
 use crate::editor::{Applied, Change, Editor, Outcome, Place, ReadError, What};
 use crate::permission::{Access, Roots};
 use crate::protocol::{HunkView, Mode, Range};
@@ -20,17 +20,17 @@ use crate::settings::Limits;
 use crate::text::{ContentChange, Document, Encoding, Snapshot};
 
 /// The folder, the editor, and what was told.
-pub(super) struct World {
+pub(crate) struct World {
     _keep: tempfile::TempDir,
-    pub(super) top: PathBuf,
-    pub(super) editor: Arc<FolderEditor>,
-    pub(super) context: Context,
-    pub(super) told: Arc<Heard>,
+    pub(crate) top: PathBuf,
+    pub(crate) editor: Arc<FolderEditor>,
+    pub(crate) context: Context,
+    pub(crate) told: Arc<Heard>,
 }
 
 /// An editor whose files are real and whose buffers are in memory.
 #[derive(Default)]
-pub(super) struct FolderEditor {
+pub(crate) struct FolderEditor {
     buffers: Mutex<Vec<(Place, Document)>>,
     /// What the next change comes to instead of being made.
     next: Mutex<Option<Outcome>>,
@@ -40,11 +40,11 @@ pub(super) struct FolderEditor {
 
 /// What was told, a line each.
 #[derive(Default)]
-pub(super) struct Heard(Mutex<Vec<String>>);
+pub(crate) struct Heard(Mutex<Vec<String>>);
 
 impl World {
     /// A workspace `ws` with these files; what lies beside it is outside.
-    pub(super) fn new(files: &[(&str, &str)]) -> Self {
+    pub(crate) fn new(files: &[(&str, &str)]) -> Self {
         let keep = tempfile::tempdir().expect("a folder");
         let top = keep.path().canonicalize().expect("a real path");
         fs::create_dir(top.join("ws")).expect("a folder");
@@ -66,74 +66,74 @@ impl World {
     }
 
     /// A file on disk, relative to `ws`.
-    pub(super) fn write(&self, path: &str, text: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, path: &str, text: impl AsRef<[u8]>) {
         let path = self.top.join("ws").join(path);
         fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         fs::write(path, text).expect("written");
     }
 
-    pub(super) fn link(&self, path: &str, target: &str) {
+    pub(crate) fn link(&self, path: &str, target: &str) {
         symlink(target, self.top.join("ws").join(path)).expect("a link");
     }
 
     /// What is on disk.
-    pub(super) fn disk(&self, path: &str) -> String {
+    pub(crate) fn disk(&self, path: &str) -> String {
         fs::read_to_string(self.top.join("ws").join(path)).expect("readable")
     }
 
-    pub(super) fn place(&self, path: &str) -> Place {
+    pub(crate) fn place(&self, path: &str) -> Place {
         self.context.roots.resolve(path, Access::Read).expect("a place inside")
     }
 
     /// Opens a document with a text that need not be on disk.
-    pub(super) fn open(&self, path: &str, text: &str) {
+    pub(crate) fn open(&self, path: &str, text: &str) {
         self.open_place(self.place(path), text);
     }
 
-    pub(super) fn open_place(&self, place: Place, text: &str) {
+    pub(crate) fn open_place(&self, place: Place, text: &str) {
         self.editor.buffers.lock().expect("a lock").insert(0, (place, Document::open("", 1, text)));
     }
 
     /// The person makes an open document read so.
-    pub(super) fn types(&self, path: &str, text: &str) {
+    pub(crate) fn types(&self, path: &str, text: &str) {
         self.editor.set(&self.place(path), text);
     }
 
     /// The same, between the tool's look and the editor's change.
-    pub(super) fn types_before_the_change(&self, path: &str, text: &str) {
+    pub(crate) fn types_before_the_change(&self, path: &str, text: &str) {
         *self.editor.typing.lock().expect("a lock") = Some((self.place(path), text.to_owned()));
     }
 
     /// What the editor makes of the next change, instead of making it.
-    pub(super) fn next(&self, outcome: Outcome) {
+    pub(crate) fn next(&self, outcome: Outcome) {
         *self.editor.next.lock().expect("a lock") = Some(outcome);
     }
 
     /// What an open document holds.
-    pub(super) fn buffer(&self, path: &str) -> String {
+    pub(crate) fn buffer(&self, path: &str) -> String {
         self.editor.buffer(&self.place(path)).expect("an open document").rope().to_string()
     }
 
-    pub(super) async fn call(&self, tool: &str, arguments: Value) -> Answer {
+    pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Answer {
         Registry::all().call(tool, &arguments.to_string(), &self.context).await
     }
 
     /// The content of a call that must succeed.
-    pub(super) async fn ok(&self, tool: &str, arguments: Value) -> String {
+    pub(crate) async fn ok(&self, tool: &str, arguments: Value) -> String {
         let answer = self.call(tool, arguments).await;
         assert!(answer.ok, "{tool} failed: {}", answer.content);
         answer.content
     }
 
     /// The content of a call that must fail.
-    pub(super) async fn fails(&self, tool: &str, arguments: Value) -> String {
+    pub(crate) async fn fails(&self, tool: &str, arguments: Value) -> String {
         let answer = self.call(tool, arguments).await;
         assert!(!answer.ok, "{tool} must fail: {}", answer.content);
         answer.content
     }
 
     /// What was told so far.
-    pub(super) fn heard(&self) -> Vec<String> {
+    pub(crate) fn heard(&self) -> Vec<String> {
         std::mem::take(&mut *self.told.0.lock().expect("a lock"))
     }
 }
@@ -178,6 +178,34 @@ impl FolderEditor {
             hunks: hunks.collect(),
             rebased: !deltas.is_empty(),
             now: self.now(place).expect("it was there a moment ago"),
+            created: false,
+            back: (now.with_rope(after), moved.inverse(now.rope())),
+        })
+    }
+
+    /// Takes a file away; of an open document only its text, for this editor has no files of its own.
+    fn delete(&self, place: &Place, base: &Snapshot) -> Outcome {
+        let conflict = |now| Outcome::Conflict { reason: format!("{place} was changed meanwhile"), now };
+        if let Some(now) = self.buffer(place) {
+            if now.rope() != base.rope() {
+                return conflict(now);
+            }
+            let all = Hunk { range: 0..now.rope().len_bytes(), new: String::new() };
+            return self.edit(place, &now, &Patch::joined([all]));
+        }
+        match disk::remove(place, base) {
+            Ok(()) => {}
+            Err(WriteError::Changed { now, .. }) => return conflict(now),
+            Err(error) => return Outcome::Refused { reason: error.to_string() },
+        }
+        let now = base.with_rope(ropey::Rope::new());
+        Outcome::Applied(Applied {
+            uri: self.uri(place),
+            hunks: Vec::new(),
+            rebased: false,
+            created: false,
+            back: (now.clone(), Patch::exact(now.rope(), base.rope())),
+            now,
         })
     }
 
@@ -213,13 +241,20 @@ impl Editor for FolderEditor {
             What::Edit { base, patch } => self.edit(&change.place, &base, &patch),
             What::Create { text } => match disk::create(&change.place, &text) {
                 Err(error) => Outcome::Refused { reason: error.to_string() },
-                Ok(()) => Outcome::Applied(Applied {
-                    uri: self.uri(&change.place),
-                    hunks: Vec::new(),
-                    rebased: false,
-                    now: Snapshot::detached(&text, ""),
-                }),
+                Ok(()) => {
+                    let now = Snapshot::detached(&text, "");
+                    let whole = Hunk { range: 0..text.len(), new: String::new() };
+                    Outcome::Applied(Applied {
+                        uri: self.uri(&change.place),
+                        hunks: Vec::new(),
+                        rebased: false,
+                        created: true,
+                        back: (now.clone(), Patch::new(vec![whole])),
+                        now,
+                    })
+                }
             },
+            What::Delete { base } => self.delete(&change.place, &base),
         }
     }
 
@@ -234,7 +269,7 @@ impl Editor for FolderEditor {
 
 #[async_trait]
 impl Told for Heard {
-    async fn applied(&self, applied: &Applied, late: bool) {
+    async fn applied(&self, _place: &Place, applied: &Applied, late: bool) {
         assert!(!late, "no tool waits for a late edit");
         self.say(format!("applied {} in {}", applied.hunks.len(), name(&applied.uri)));
     }

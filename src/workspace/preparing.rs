@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use super::{Ask, Target};
+use super::{Ask, Target, rules};
 use crate::agent::{Scope, Setup, system_prompt};
 use crate::command::{Command, Lines, TemplateContext, lazy, render};
 use crate::disk;
@@ -11,8 +11,10 @@ use crate::edit::unified;
 use crate::editor::{Editor, Place};
 use crate::model::{ModelError, Provider, wire};
 use crate::permission::{Access, Roots};
-use crate::protocol::Mode;
+use crate::protocol::{Mode, now_ms, utc};
+use crate::session::{Known, Ready};
 use crate::settings::Settings;
+use crate::store::Rules;
 use crate::text::Snapshot;
 use crate::tool::{Reads, Registry};
 
@@ -31,6 +33,16 @@ pub(super) fn connected(provider: &Slot, settings: &Settings) -> Result<Arc<dyn 
     Ok(provider)
 }
 
+/// The folders, and the buffers that are inside though no folder holds them: those without a file, and where there is
+/// no folder at all every open one.
+pub(super) fn with_buffers(roots: &RwLock<Roots>, editor: &dyn Editor) -> Roots {
+    let roots = roots.read().unwrap_or_else(PoisonError::into_inner).clone();
+    let everything = roots.folders().is_empty();
+    let inside = |place: &Place| everything || place.path().is_none();
+    let buffers = editor.open().into_iter().map(|(place, _)| place).filter(inside).collect();
+    roots.with_buffers(buffers)
+}
+
 /// What it takes to set a run up, once it leaves the queue.
 pub(super) struct Preparing {
     pub(super) ask: Ask,
@@ -43,29 +55,26 @@ pub(super) struct Preparing {
 }
 
 impl Preparing {
-    pub(super) async fn setup(self) -> Result<Setup, String> {
+    pub(super) async fn setup(self, known: Known) -> Result<Ready, String> {
         let (slot, settings) = (self.provider.clone(), self.settings.clone());
         let provider = tokio::task::spawn_blocking(move || connected(&slot, &settings))
             .await
             .map_err(|error| format!("The model could not be set up: {error}"))?
             .map_err(|error| error.to_string())?;
-        let roots = self.roots();
+        let roots = with_buffers(&self.roots, self.editor.as_ref());
         let target = match &self.ask.target {
             None => None,
             Some(target) => Some(self.target(target, &roots).await?),
         };
         let prompt = self.prompt(target.as_ref(), &roots).await?;
         let tools = self.tools();
-        let scope = Scope {
-            folders: roots.folders().iter().map(|folder| folder_name(folder)).collect(),
-            tools: tools.specs().iter().map(|spec| spec.name.clone()).collect(),
-            may_edit: tools.specs().iter().any(|spec| tools.access(&spec.name) == Access::Write),
-        };
+        let place = target.as_ref().map(|(place, _)| place);
+        let (system, notes, rules) = self.opening(known, &tools, &roots, place).await?;
         let model = self.settings.models.get(provider.name());
         let max_output = model.and_then(|model| model.max_output);
-        Ok(Setup {
+        let setup = Setup {
             context_limit: provider.context().map(|all| all.saturating_sub(max_output.unwrap_or(0))),
-            system: system_prompt(&scope)?.into(),
+            system,
             provider,
             tools,
             prompt,
@@ -74,17 +83,40 @@ impl Preparing {
             reads: self.reads,
             limits: self.settings.limits.clone(),
             mode: self.mode,
-        })
+        };
+        Ok(Ready { setup, notes, rules })
     }
 
-    /// The folders, and the buffers that are inside though no folder holds them: those without a file, and where there is
-    /// no folder at all every open one.
-    fn roots(&self) -> Roots {
-        let roots = self.roots.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let everything = roots.folders().is_empty();
-        let inside = |place: &Place| everything || place.path().is_none();
-        let buffers = self.editor.open().into_iter().map(|(place, _)| place).filter(inside).collect();
-        roots.with_buffers(buffers)
+    /// The system prompt, what the model must hear before the run's own prompt, and the rules files that it has been given by
+    /// then. The prompt is rendered once in a session; afterwards it stands as it is, and what differs is told in notes.
+    async fn opening(
+        &self,
+        known: Known,
+        tools: &Registry,
+        roots: &Roots,
+        target: Option<&Place>,
+    ) -> Result<(Arc<str>, Vec<String>, Vec<Rules>), String> {
+        let editor = self.editor.as_ref();
+        let mut names: Vec<String> = tools.specs().iter().map(|spec| spec.name.clone()).collect();
+        names.sort();
+        let may_edit = names.iter().any(|name| tools.access(name) == Access::Write);
+        let Some(system) = known.system else {
+            let told = rules::first(editor, roots, target).await?;
+            let scope = Scope {
+                date: utc(now_ms()).chars().take_while(|c| *c != ' ').collect(),
+                folders: roots.folders().iter().map(|folder| folder_name(folder)).collect(),
+                tools: names,
+                may_edit,
+                rules: told.texts,
+            };
+            return Ok((system_prompt(&scope)?.into(), Vec::new(), told.rules));
+        };
+        let told = rules::since(&known.rules, editor, roots, target).await?;
+        let mut notes = told.texts;
+        if names != known.tools {
+            notes.push(tools_note(&names, may_edit));
+        }
+        Ok((system, notes, told.rules))
     }
 
     async fn target(&self, target: &Target, roots: &Roots) -> Result<(Place, Snapshot), String> {
@@ -170,6 +202,24 @@ fn unsaved_diff(open: &[(Place, Snapshot)]) -> Option<String> {
     (!all.is_empty()).then_some(all)
 }
 
+/// What a run is told whose tools are not those of the system prompt.
+fn tools_note(names: &[String], may_edit: bool) -> String {
+    let offered = if names.is_empty() {
+        "In this run no tools are on offer.".to_owned()
+    } else {
+        format!("In this run these tools are on offer: {}.", names.join(", "))
+    };
+    let files = if may_edit {
+        "Files may be changed in it."
+    } else {
+        "Files cannot be changed in it: explain what should change instead."
+    };
+    format!("{offered} {files}")
+}
+
 fn folder_name(folder: &Path) -> String {
     folder.file_name().map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
+
+#[cfg(test)]
+mod tests;

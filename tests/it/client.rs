@@ -10,7 +10,7 @@ use std::time::Duration;
 use cowrite::framing::{FrameReader, frame};
 use cowrite::settings::Places;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -75,6 +75,12 @@ pub(crate) struct Setup<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) more_folders: Vec<PathBuf>,
     pub(crate) settings: Value,
+    /// A state folder that outlives the server; none for one of its own.
+    pub(crate) state: Option<PathBuf>,
+    /// Whether the server is a process of its own, which can be killed.
+    pub(crate) process: bool,
+    /// The most bytes that such a process may write into one file; `lift_limit` takes it away.
+    pub(crate) write_limit: Option<u64>,
     /// `capabilities.experimental.cowrite`
     pub(crate) experimental: Value,
 }
@@ -88,6 +94,9 @@ impl<'a> Setup<'a> {
             folder,
             more_folders: Vec::new(),
             settings: crate::script::settings(&script),
+            state: None,
+            process: false,
+            write_limit: None,
             experimental: json!({ "events": true }),
         }
     }
@@ -106,9 +115,15 @@ struct Inner {
     state: Mutex<State>,
     changed: Notify,
     server: Mutex<Option<JoinHandle<ExitCode>>>,
+    /// Ends a process at once.
+    kill: CancellationToken,
     paused: watch::Sender<bool>,
-    state_folder: tempfile::TempDir,
+    state_folder: PathBuf,
+    _own_state_folder: Option<tempfile::TempDir>,
 }
+
+type Input = Box<dyn AsyncRead + Send + Unpin>;
+type Output = Box<dyn AsyncWrite + Send + Unpin>;
 
 type Typist = Box<dyn FnMut(&Client, &str) + Send>;
 
@@ -121,8 +136,6 @@ struct State {
     pending: Vec<(String, Value)>,
     /// What Eglot and kak-lsp have not reported yet.
     unreported: HashMap<String, Unreported>,
-    /// Lines that an edit came to before their last change was reported: what it replaced there, only the editor knows.
-    trampled: String,
     /// Counts replies, so that every other one comes first where the order is a matter of luck.
     luck: usize,
     notifications: Vec<Value>,
@@ -162,12 +175,16 @@ impl Client {
 
     /// The same, with a settings file.
     pub(crate) async fn start_with(setup: Setup<'_>, places: Places, change: impl FnOnce(&mut Value)) -> Self {
-        let (ours, theirs) = tokio::io::duplex(1 << 20);
-        let (from_client, to_client) = tokio::io::split(theirs);
-        let state_folder = tempfile::tempdir().expect("a folder");
-        let places = Places { state: Some(state_folder.path().to_path_buf()), ..places };
-        let server = tokio::spawn(cowrite::lsp::serve(from_client, to_client, places, CancellationToken::new()));
-        let (input, mut output) = tokio::io::split(ours);
+        let own = setup.state.is_none().then(state_folder);
+        let state_folder = match (&setup.state, &own) {
+            (Some(state), _) => state.clone(),
+            (None, Some(own)) => own.path().to_path_buf(),
+            (None, None) => unreachable!("one of the two"),
+        };
+        let places = Places { state: Some(state_folder.clone()), ..places };
+        let kill = CancellationToken::new();
+        let (server, input, mut output) =
+            if setup.process { process(places, setup.write_limit, kill.clone()) } else { in_memory(places) };
         let (out, mut outgoing) = mpsc::unbounded_channel::<Value>();
         tokio::spawn(async move {
             while let Some(message) = outgoing.recv().await {
@@ -185,8 +202,10 @@ impl Client {
                 state: Mutex::default(),
                 changed: Notify::new(),
                 server: Mutex::new(Some(server)),
+                kill,
                 paused: watch::Sender::new(false),
                 state_folder,
+                _own_state_folder: own,
             }),
         };
         tokio::spawn(client.clone().read(input));
@@ -377,11 +396,6 @@ impl Client {
         uris.iter().for_each(|uri| self.report_unreported(&mut state, uri));
     }
 
-    /// Lines that an edit came to while something typed was not reported yet.
-    pub(crate) fn trampled(&self) -> String {
-        self.lock().trampled.clone()
-    }
-
     /// Somebody who is at the keyboard whenever an edit arrives.
     pub(crate) fn set_typist(&self, typist: impl FnMut(&Client, &str) + Send + 'static) {
         self.lock().typist = Some(Box::new(typist));
@@ -479,7 +493,7 @@ impl Client {
 
     /// The state folder of this server.
     pub(crate) fn state_folder(&self) -> PathBuf {
-        self.inner.state_folder.path().to_path_buf()
+        self.inner.state_folder.clone()
     }
 
     /// Ends the server in order.
@@ -489,13 +503,25 @@ impl Client {
         self.ended().await
     }
 
+    /// From now on the server's process may write as much as it wants.
+    pub(crate) fn lift_limit(&self) {
+        let process = std::fs::read_to_string(self.state_folder().join("process")).expect("written at the start");
+        limit_writes(process.parse().expect("a number"), None);
+    }
+
+    /// Ends the server's process as a crash would.
+    pub(crate) async fn kill(&self) {
+        self.inner.kill.cancel();
+        self.ended().await;
+    }
+
     /// Waits for the server's end.
     pub(crate) async fn ended(&self) -> ExitCode {
         let server = self.inner.server.lock().expect("sound").take().expect("stopped once");
         timeout(PATIENCE, server).await.expect("the server ends").expect("without a panic")
     }
 
-    async fn read(self, mut input: ReadHalf<DuplexStream>) {
+    async fn read(self, mut input: Input) {
         let mut frames = FrameReader::default();
         let mut buffer = vec![0; 1 << 16];
         loop {
@@ -648,7 +674,6 @@ impl Client {
                     return self.raw(json!({ "jsonrpc": "2.0", "id": id, "error": error }));
                 }
                 for (range, text) in state.buffers[&uri].ranges(&edits) {
-                    trample(&mut state, &uri, &range);
                     self.change_unreported(&mut state, &uri, range, &text);
                 }
                 self.reply(id, json!({ "applied": true }));
@@ -667,7 +692,6 @@ impl Client {
                     });
                     for (start, end, text) in selections {
                         let mut range = state.buffers[&uri].selected(&start, &end);
-                        trample(&mut state, &uri, &range);
                         let end = state.buffers[&uri].text.len();
                         if range.end == end && range.start < end && !text.is_empty() {
                             // With the last line gone, the cursor is on the break before it.
@@ -687,18 +711,62 @@ impl Client {
     }
 }
 
-/// Keeps the lines that an edit changes while there is something on the way to the server.
-fn trample(state: &mut State, uri: &str, range: &std::ops::Range<usize>) {
-    if state
-        .unreported
-        .get(uri)
-        .is_some_and(|unreported| unreported.touched.is_some() || !unreported.fetched.is_empty())
-    {
-        let text = &state.buffers[uri].text;
-        let start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
-        let end = text[range.end..].find('\n').map_or(text.len(), |at| range.end + at + 1);
-        state.trampled.push_str(&text[start..end]);
+/// A state folder, in memory where the system has a place for that: many servers at once would wait for one disk.
+pub(crate) fn state_folder() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let made = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    made.or_else(|_| tempfile::tempdir()).expect("a folder")
+}
+
+/// A server in this process.
+fn in_memory(places: Places) -> (JoinHandle<ExitCode>, Input, Output) {
+    let (ours, theirs) = tokio::io::duplex(1 << 20);
+    let (from_client, to_client) = tokio::io::split(theirs);
+    let server = tokio::spawn(cowrite::lsp::serve(from_client, to_client, places, CancellationToken::new()));
+    let (input, output) = tokio::io::split(ours);
+    (server, Box::new(input), Box::new(output))
+}
+
+fn limit_writes(process: u32, most: Option<u64>) {
+    use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+    let process = Pid::from_raw(i32::try_from(process).expect("an id"));
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    prlimit(process, Resource::Fsize, Rlimit { current: most.or(maximum), maximum }).expect("a limit");
+}
+
+/// A server as a process of its own, with nobody's settings.
+fn process(places: Places, write_limit: Option<u64>, kill: CancellationToken) -> (JoinHandle<ExitCode>, Input, Output) {
+    let state = places.state.expect("a state folder");
+    std::fs::create_dir_all(&state).expect("a folder");
+    let config = state.join("no-settings.toml");
+    std::fs::write(&config, "").expect("written");
+    // A write beyond the limit shall fail, not end the process.
+    let mut child = tokio::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; exec \"$0\"", env!("CARGO_BIN_EXE_cowrite")])
+        .env("COWRITE_CONFIG", config)
+        .env("COWRITE_STATE_DIR", &state)
+        .env_remove("COWRITE_LOG")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it starts");
+    if let Some(limit) = write_limit {
+        let process = child.id().expect("it runs");
+        std::fs::write(state.join("process"), process.to_string()).expect("written");
+        limit_writes(process, Some(limit));
     }
+    let (input, output) = (child.stdout.take().expect("piped"), child.stdin.take().expect("piped"));
+    let ended = tokio::spawn(async move {
+        tokio::select! {
+            status = child.wait() => ExitCode::from(u8::try_from(status.expect("it was started").code().unwrap_or(255)).expect("a status")),
+            () = kill.cancelled() => {
+                child.kill().await.expect("it can be killed");
+                ExitCode::from(255)
+            }
+        }
+    });
+    (ended, Box::new(input), Box::new(output))
 }
 
 /// What has changed since the last look becomes one change, and one version more.

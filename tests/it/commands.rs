@@ -96,6 +96,9 @@ async fn without_a_model_a_run_ends_at_once_with_a_sentence_that_says_how_to_get
         folder: folder.path(),
         more_folders: Vec::new(),
         settings,
+        state: None,
+        process: false,
+        write_limit: None,
         experimental: json!({ "events": true }),
     })
     .await;
@@ -158,17 +161,20 @@ async fn what_cannot_be_is_minus_32803_and_what_is_malformed_minus_32602() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_that_reaches_max_turns_says_so() {
+async fn r10_a_run_that_reaches_max_turns_says_so_and_the_next_prompt_continues_it() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("a.rs"), "x\n").expect("written");
     let looks: Vec<Value> = (0..5).map(|_| calls(&[("read", json!({ "path": "a.rs" }))])).collect();
-    let mut setup = Setup::scripted(Personality::VsCode, folder.path(), &[("look", looks)]);
+    let mut setup =
+        Setup::scripted(Personality::VsCode, folder.path(), &[("look", looks), ("go on", vec![says("done")])]);
     setup.settings["limits"] = json!({ "max_turns": 3 });
     let client = Client::start(setup).await;
     let run = client.run("cowrite.ask", json!({ "prompt": "look" })).await;
     assert_eq!(client.finished(&run).await["status"], "limitReached");
     let turns = types(&client.events(&run)).iter().filter(|kind| **kind == "turnStarted").count();
     assert_eq!(turns, 3);
+    let run = client.run("cowrite.run", json!({ "prompt": "go on" })).await;
+    assert_eq!(client.finished(&run).await["status"], "completed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -76,7 +76,8 @@ async fn an_edit_changes_the_unsaved_buffer_in_one_request_and_leaves_the_disk_a
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn typing_that_makes_the_edit_stale_stays_and_the_edit_lands_beside_it() {
-    for personality in Personality::ALL {
+    // The others put an edit where its lines and columns are by then; what is known of that is tested below.
+    for personality in Personality::ALL.into_iter().filter(|personality| !personality.applies_blindly()) {
         let scene = Scene::open(personality, editing(&[("two", "zwei")])).await;
         let mut typed = false;
         scene.client.set_typist(move |client, uri| {

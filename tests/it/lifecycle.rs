@@ -19,14 +19,17 @@ struct Bare {
     pipe: DuplexStream,
     frames: FrameReader,
     server: JoinHandle<ExitCode>,
+    _state: tempfile::TempDir,
 }
 
 impl Bare {
     fn start() -> Self {
         let (pipe, theirs) = tokio::io::duplex(1 << 16);
         let (input, output) = tokio::io::split(theirs);
-        let server = tokio::spawn(cowrite::lsp::serve(input, output, Places::default(), CancellationToken::new()));
-        Self { pipe, frames: FrameReader::default(), server }
+        let state = crate::client::state_folder();
+        let places = Places { state: Some(state.path().to_path_buf()), ..Places::default() };
+        let server = tokio::spawn(cowrite::lsp::serve(input, output, places, CancellationToken::new()));
+        Self { pipe, frames: FrameReader::default(), server, _state: state }
     }
 
     async fn bytes(&mut self, bytes: &[u8]) {
@@ -145,7 +148,7 @@ async fn unknown_methods_get_method_not_found_and_unknown_notifications_nothing(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_shutdown_cancels_what_runs_and_ends_every_progress() {
+async fn r13_a_shutdown_cancels_what_runs_and_ends_every_progress() {
     let folder = tempfile::tempdir().expect("a folder");
     let rules = [("go on", vec![script::endless()])];
     let client = Client::start(Setup::scripted(Personality::VsCode, folder.path(), &rules)).await;
@@ -174,6 +177,9 @@ async fn a_wrong_setting_is_told_once_and_shown_on_its_line_and_the_rest_counts(
         folder: folder.path(),
         more_folders: Vec::new(),
         settings: json!({}),
+        state: None,
+        process: false,
+        write_limit: None,
         experimental: json!({}),
     };
     let places = Places { config: Some(config.clone()), ..Places::default() };
@@ -200,6 +206,9 @@ async fn what_initialize_offers_is_what_the_contract_says() {
             folder: folder.path(),
             more_folders: Vec::new(),
             settings: json!({}),
+            state: None,
+            process: false,
+            write_limit: None,
             experimental: json!({}),
         })
         .await;

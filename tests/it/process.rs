@@ -271,9 +271,14 @@ fn the_demo_tells_the_whole_story_in_time() {
         "run completed",
         "progress ends",
         "+        total += ",
+        "The next editor goes on with the same session",
+        "run      completed: The test several_units_add_up fails.",
+        "kept, from the first to the last",
     ] {
         assert!(told.contains(line), "{line:?} is missing in\n{told}");
     }
+    let state = home.path().join("state");
+    assert!(!state.exists(), "the demo leaves the person's state folder alone");
     // 5 s are wanted of a release build; a guard stands at five times.
     assert!(took < Duration::from_secs(25), "{took:?}");
 }

@@ -14,11 +14,15 @@ const LINES: usize = 20;
 /// Edits in one run.
 const EDITS: usize = 25;
 
-/// 1,000 edits in a campaign, over all personalities.
+/// 1,000 edits in a campaign, over the personalities that report at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn campaign_typing_during_edits_loses_no_character() {
-    let runs = rounds(1000).div_ceil(EDITS * Personality::ALL.len()).max(1);
-    for personality in Personality::ALL {
+    // Eglot and kak-lsp are left out: they put an edit into a text of which they have not told all yet, where nobody but they can
+    // keep what was typed. What such an edit comes to has a test among the edits.
+    let reporting: Vec<Personality> =
+        Personality::ALL.into_iter().filter(|personality| !personality.applies_blindly()).collect();
+    let runs = rounds(1000).div_ceil(EDITS * reporting.len()).max(1);
+    for personality in reporting {
         for seed in 0..runs as u64 {
             one_run(personality, seed + 1).await;
         }
@@ -29,13 +33,8 @@ async fn one_run(personality: Personality, seed: u64) {
     let folder = tempfile::tempdir().expect("a folder");
     let real = folder.path().canonicalize().expect("real");
     std::fs::write(real.join("a.rs"), "").expect("written");
-    let read = calls(&[("read", json!({ "path": "a.rs" }))]);
-    let mut turns = vec![read.clone()];
+    let mut turns = vec![calls(&[("read", json!({ "path": "a.rs" }))])];
     for n in 0..EDITS {
-        // Where some edits cannot be confirmed, the file is read again.
-        if personality.applies_blindly() || n % 5 == 0 {
-            turns.push(read.clone());
-        }
         let line = n % LINES;
         let pass = n / LINES;
         turns.push(calls(&[edit(
@@ -96,10 +95,6 @@ async fn one_run(personality: Personality, seed: u64) {
             while !over.load(Ordering::Relaxed) {
                 press(&client, &uri);
                 tokio::time::sleep(Duration::from_millis(2 + next(10) as u64)).await;
-                // Some editors report only when the person pauses.
-                if let Some(pause) = personality.reports_after().filter(|_| next(6) == 0) {
-                    tokio::time::sleep(pause * 3 / 2).await;
-                }
             }
         }
     });
@@ -109,43 +104,22 @@ async fn one_run(personality: Personality, seed: u64) {
     typist.await.expect("the typist");
     assert_eq!(finished["status"], "completed", "{personality:?} {seed}: {finished}");
     let text = client.text(&uri);
-    // Where an edit comes to a text that holds more than was reported, it may replace what nobody but the editor knows of.
-    let trampled = client.trampled();
     for number in 0..typed.load(Ordering::Relaxed) {
-        let piece = format!("<{number}>");
-        let is_there = text.contains(&piece) || trampled.contains(&piece);
-        assert!(is_there, "{personality:?} {seed}: piece {number} is gone from\n{text}");
+        assert!(text.contains(&format!("<{number}>")), "{personality:?} {seed}: piece {number} is gone from\n{text}");
     }
     for line in 0..LINES {
-        for whose in ["person", "agent"] {
-            let name = format!("{whose} {line}:");
-            let count = text.matches(&name).count();
-            assert!(
-                count == 1 || count == 0 && trampled.contains(&name),
-                "{personality:?} {seed}: {count} {name}\n{text}"
-            );
-        }
+        assert_eq!(text.matches(&format!("person {line}:")).count(), 1, "{personality:?} {seed}\n{text}");
+        assert_eq!(text.matches(&format!("agent {line}:")).count(), 1, "{personality:?} {seed}\n{text}");
     }
     // What was called applied is there, and what was not is not.
     let events = client.events(&run);
     let applied = events.iter().filter(|event| event["type"] == "editApplied").count();
     let agents: usize = (0..LINES)
-        .filter_map(|line| {
-            let at = text.find(&format!("agent {line}: "))? + format!("agent {line}: ").len();
-            text[at..].chars().next()?.to_digit(10).map(|digit| digit as usize)
+        .map(|line| {
+            let at = text.find(&format!("agent {line}: ")).expect("there") + format!("agent {line}: ").len();
+            text[at..].chars().next().and_then(|digit| digit.to_digit(10)).expect("a number") as usize
         })
         .sum();
-    let told = if personality.applies_blindly() {
-        // Some that are there were not confirmed; the model was told so.
-        let unsure =
-            events.iter().filter_map(|event| event["summary"].as_str()).filter(|words| words.contains("not confirmed"));
-        applied..=applied + unsure.count()
-    } else {
-        applied..=applied
-    };
-    assert!(
-        told.contains(&agents),
-        "{personality:?} {seed}: {agents} of {told:?} edits are there\n{text}\n{events:#?}"
-    );
+    assert_eq!(agents, applied, "{personality:?} {seed}: {applied} edits were called applied\n{text}\n{events:#?}");
     assert!(applied > EDITS / 3, "{personality:?} {seed}: only {applied} of {EDITS} edits landed");
 }

@@ -7,11 +7,13 @@ use super::buffer::Buffer;
 use super::sample::{OPEN_FILE, Sample};
 use super::screen::Screen;
 use super::server::Server;
-use crate::protocol::{Envelope, Event, Range, RunStatus};
+use crate::protocol::{Envelope, Event, Range, RunId, RunStatus, SessionId};
 use crate::text::Encoding;
 
 /// How a run ended.
 pub(super) struct Finished {
+    pub(super) session: SessionId,
+    pub(super) run: RunId,
     pub(super) status: RunStatus,
     pub(super) error: Option<String>,
 }
@@ -73,7 +75,8 @@ impl<'a> Editor<'a> {
         self.to_type = Some((above, lines));
     }
 
-    pub(super) async fn initialize(&mut self) -> Result<(), Failure> {
+    /// Begins the conversation. Gives the server's name and version.
+    pub(super) async fn initialize(&mut self) -> Result<String, Failure> {
         let params = json!({
             "processId": std::process::id(),
             "clientInfo": {"name": "cowrite-demo", "version": env!("CARGO_PKG_VERSION")},
@@ -97,8 +100,8 @@ impl<'a> Editor<'a> {
         };
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let server = &answer["serverInfo"];
-        self.screen.fact("server", &format!("{} {}", text(&server["name"]), text(&server["version"])));
-        self.notify("initialized", json!({})).await
+        self.notify("initialized", json!({})).await?;
+        Ok(format!("{} {}", text(&server["name"]), text(&server["version"])))
     }
 
     /// Opens the file with a text that is not the one on the disk.
@@ -109,9 +112,14 @@ impl<'a> Editor<'a> {
         self.notify("textDocument/didOpen", json!({"textDocument": document})).await
     }
 
-    /// Runs a command to its end.
+    /// The answer to a command.
+    pub(super) async fn execute(&mut self, command: &str, argument: Value) -> Result<Value, Failure> {
+        self.request("workspace/executeCommand", json!({"command": command, "arguments": [argument]})).await
+    }
+
+    /// Starts a run, and stays until it has ended.
     pub(super) async fn run(&mut self, command: &str, argument: Value) -> Result<Finished, Failure> {
-        self.request("workspace/executeCommand", json!({"command": command, "arguments": [argument]})).await?;
+        self.execute(command, argument).await?;
         loop {
             if !self.progress_open
                 && let Some(finished) = self.finished.take()
@@ -175,7 +183,7 @@ impl<'a> Editor<'a> {
             ("cowrite/event", None) => {
                 let event: Envelope = serde_json::from_value(params.clone())
                     .map_err(|error| Failure::because("the server sent an event that cannot be read", error))?;
-                self.event(event.event).await
+                self.event(event).await
             }
             ("$/progress", None) => {
                 self.progress(&params["value"]);
@@ -203,11 +211,12 @@ impl<'a> Editor<'a> {
         }
     }
 
-    async fn event(&mut self, event: Event) -> Result<(), Failure> {
+    async fn event(&mut self, envelope: Envelope) -> Result<(), Failure> {
+        let Envelope { run_id, session_id: session, event, .. } = envelope;
         let looked = matches!(event, Event::ToolFinished { .. });
         self.screen.event(&event);
-        if let Event::RunFinished { status, error, .. } = event {
-            self.finished = Some(Finished { status, error });
+        if let (Event::RunFinished { status, error, .. }, Some(run)) = (event, run_id) {
+            self.finished = Some(Finished { session, run, status, error });
         }
         if looked
             && let Some((above, lines)) = self.to_type.take()

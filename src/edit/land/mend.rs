@@ -25,10 +25,10 @@ pub(super) struct Misplaced<'a> {
     pub(super) right: Option<&'a [Hunk]>,
 }
 
-/// The patch of the newest text that makes good, and where the new texts stand after it. All of it is made where it
-/// belongs, or nothing is (`None`) when something was typed since on lines that it changes; then it is only taken back.
-/// What was typed since stays in any case.
-pub(super) fn mend(misplaced: &Misplaced<'_>) -> (Patch, Option<Vec<Range<usize>>>) {
+/// The patch of the newest text that makes good, and the one that takes the edit out of the text after it. All of it is
+/// made where it belongs, or nothing is (`None`) when something was typed since on lines that it changes; then it is only
+/// taken back. What was typed since stays in any case.
+pub(super) fn mend(misplaced: &Misplaced<'_>) -> (Patch, Option<Patch>) {
     let found = misplaced.right.and_then(|right| areas(misplaced, right));
     let makes = found.is_some();
     let areas = found.unwrap_or_default();
@@ -43,7 +43,7 @@ pub(super) fn mend(misplaced: &Misplaced<'_>) -> (Patch, Option<Vec<Range<usize>
     // In the order of the text before: what moved since has kept that order, even where two came to touch.
     hunks.sort_by_key(|(start, _)| *start);
     let patch = Patch::joined(hunks.into_iter().map(|(_, hunk)| hunk));
-    let made = makes.then(|| areas.iter().flat_map(|area| area.made(&patch)).collect());
+    let made = makes.then(|| Patch::joined(areas.iter().flat_map(|area| area.made(misplaced, &patch))));
     (patch, made)
 }
 
@@ -115,8 +115,8 @@ impl Area<'_> {
 }
 
 impl Area<'_> {
-    /// Where the new texts of its hunks stand in the mended text.
-    fn made(&self, patch: &Patch) -> Vec<Range<usize>> {
+    /// What takes its hunks out of the mended text.
+    fn made(&self, misplaced: &Misplaced<'_>, patch: &Patch) -> Vec<Hunk> {
         // What stands before the area in the newest text moves it; no hunk reaches over its beginning.
         let before = patch
             .hunks()
@@ -127,7 +127,8 @@ impl Area<'_> {
         let mut made = Vec::with_capacity(self.right.len());
         for Hunk { range, new } in self.right {
             at += range.start - old;
-            made.push(at..at + new.len());
+            let old_text = misplaced.before.byte_slice(range.clone()).to_string();
+            made.push(Hunk { range: at..at + new.len(), new: old_text });
             at += new.len();
             old = range.end;
         }
@@ -157,19 +158,24 @@ impl Misplaced<'_> {
 
 /// Puts back what a misplaced hunk replaced, and takes out what is left of what it brought.
 fn taken_back(misplaced: &Misplaced<'_>, hunk: &Hunk, came: Range<usize>) -> Vec<Hunk> {
-    let mut at = came.start;
-    let mut left = vec![came];
-    for delta in misplaced.since {
+    let mut old = Some(misplaced.before.byte_slice(hunk.range.clone()).to_string());
+    let left = left_of(came, misplaced.since).into_iter();
+    let parts = left.map(|part| smallest(misplaced.newest, part, &old.take().unwrap_or_default()));
+    parts.filter(is_change).collect()
+}
+
+/// What some deltas leave of a part of a text, in order; where all of it went, the place where it was.
+pub(super) fn left_of(part: Range<usize>, deltas: &[Delta]) -> Vec<Range<usize>> {
+    let mut at = part.start;
+    let mut left = vec![part];
+    for delta in deltas {
         at = follow(at, *delta);
         left = left.into_iter().flat_map(|part| without(part, *delta)).filter(|part| !part.is_empty()).collect();
     }
-    let old = misplaced.before.byte_slice(hunk.range.clone()).to_string();
     if left.is_empty() {
         left.push(at..at);
     }
-    let mut old = Some(old);
-    let parts = left.into_iter().map(|part| smallest(misplaced.newest, part, &old.take().unwrap_or_default()));
-    parts.filter(is_change).collect()
+    left
 }
 
 /// Where a place is after a delta; typed exactly there counts as before it.

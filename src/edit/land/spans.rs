@@ -9,11 +9,11 @@ use crate::text::Delta;
 
 /// A part that some deltas together replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Span {
+pub(in crate::edit) struct Span {
     /// In the text before all of them.
-    old: Range<usize>,
+    pub(in crate::edit) old: Range<usize>,
     /// In the text after all of them.
-    new: Range<usize>,
+    pub(in crate::edit) new: Range<usize>,
 }
 
 /// Whether the text after the deltas is what the hunks make of the text before. Both leave alone what is outside of their
@@ -94,7 +94,7 @@ impl Cursor<'_> {
 }
 
 /// Deltas one after another as parts of the first text, in order and apart.
-fn composed(deltas: &[Delta]) -> Vec<Span> {
+pub(in crate::edit) fn composed(deltas: &[Delta]) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     for delta in deltas {
         // The spans that the delta touches become one with it.

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::edit::new_ranges;
 use crate::protocol::Range as Lines;
 use crate::text::{ContentChange, Document, Snapshot, cases::campaign, common_ends};
 
@@ -128,7 +129,8 @@ fn an_edit_is_seen_however_the_editor_words_it() {
         assert_eq!(landing(&patch, BASE, &buffer), Landing::Absent);
         buffer.apply(patch.hunks(), style);
         let ranges = patch.new_ranges().into_iter().map(Some).collect();
-        assert_eq!(landing(&patch, BASE, &buffer), Landing::Right { ranges, rebased: false }, "{style:?}");
+        let seen = Seen { text: buffer.rope(), back: patch.inverse(&Rope::from_str(BASE)) };
+        assert_eq!(landing(&patch, BASE, &buffer), Landing::Right { seen, ranges, rebased: false }, "{style:?}");
     }
 }
 
@@ -140,11 +142,13 @@ fn an_edit_is_seen_between_what_is_typed() {
         buffer.put(Some(0..0), "zero\n");
         assert_eq!(landing(&patch, BASE, &buffer), Landing::Absent);
         let moved = patch.rebase(&Rope::from_str(BASE), &[buffer.reported[0].0], &buffer.rope()).expect("other lines");
+        let typed = buffer.rope();
         buffer.apply(moved.hunks(), style);
+        let seen = Seen { text: buffer.rope(), back: moved.inverse(&typed) };
         buffer.put(Some(4..4), "!");
         assert_eq!(buffer.text(), "zero!\none\ntwo\ntwo\n3\n");
         let found = landing(&patch, BASE, &buffer);
-        assert_eq!(found, Landing::Right { ranges: vec![Some(18..19)], rebased: true }, "{style:?}");
+        assert_eq!(found, Landing::Right { seen, ranges: vec![Some(18..19)], rebased: true }, "{style:?}");
     }
 }
 
@@ -154,10 +158,35 @@ fn a_part_that_was_typed_over_has_no_place() {
     let mut buffer = Buffer::new("a\nb\nc\n");
     buffer.apply(patch.hunks(), Style::Descending);
     buffer.put(Some(3..4), "");
-    assert_eq!(
-        landing(&patch, "a\nb\nc\n", &buffer),
-        Landing::Right { ranges: vec![None, Some(7..9)], rebased: false }
+    let Landing::Right { ranges, rebased: false, .. } = landing(&patch, "a\nb\nc\n", &buffer) else {
+        panic!("the edit is there");
+    };
+    assert_eq!(ranges, [None, Some(7..9)]);
+}
+
+#[test]
+fn parts_whose_lines_between_went_are_one_on_the_way_back() {
+    let patch = between("a\nb\nc\nd\n", "b\nd\n");
+    let mut buffer = Buffer::new("a\nb\nc\nd\n");
+    buffer.put(Some(2..4), "");
+    buffer.apply(
+        &[Hunk { range: 0..2, new: String::new() }, Hunk { range: 2..4, new: String::new() }],
+        Style::Descending,
     );
+    let Landing::Right { seen, ranges, .. } = landing(&patch, "a\nb\nc\nd\n", &buffer) else {
+        panic!("the edit is there");
+    };
+    assert_eq!(seen.back.hunks(), [Hunk { range: 0..0, new: "a\nc\n".into() }]);
+    assert_eq!(ranges, [Some(0..0)]);
+}
+
+#[test]
+fn what_was_typed_into_a_change_stays_when_it_is_taken_back() {
+    let (expected, text) = (Rope::from_str("a\nNEW\nNEU\nc\n"), Rope::from_str("0\na\nNEW!\nNEU\nc\n"));
+    let back = Patch::new(vec![Hunk { range: 2..10, new: "old\n".into() }]);
+    let seen = Seen::nearly(&expected, &back, text.clone());
+    assert_eq!(seen.back.apply(&text).to_string(), "0\na\nold\n!c\n");
+    assert_eq!(Seen::nearly(&expected, &back, expected.clone()).back, back);
 }
 
 #[test]
@@ -278,14 +307,24 @@ proptest! {
         let deltas: Vec<Delta> = buffer.reported.iter().map(|(delta, _)| *delta).collect();
         let hunks = moved(patch.hunks(), &Rope::from_str(&base), &deltas, &buffer.rope());
         prop_assume!(hunks.is_ok());
+        let typed = buffer.rope();
         buffer.apply(&hunks.expect("assumed"), style);
+        let came_out = buffer.rope();
         buffer.type_in(&later);
         match landing(&patch, &base, &buffer) {
-            Landing::Right { ranges, .. } => {
-                prop_assert_eq!(ranges.len(), patch.hunks().len());
-                for (range, hunk) in ranges.into_iter().zip(patch.hunks()) {
+            Landing::Right { seen, ranges, .. } => {
+                // Where what was typed before is taken back later, two stories come to the same; either will do.
+                let without = seen.back.apply(&seen.text);
+                let told = |text: &Rope| buffer.reported.iter().any(|(_, reported)| reported == text);
+                prop_assert!(seen.text == came_out || told(&seen.text));
+                prop_assert!(without == typed || without == base.as_str() || told(&without), "the way back: {without}");
+                if later.is_empty() {
+                    prop_assert_eq!(typed, without);
+                }
+                prop_assert_eq!(ranges.len(), seen.back.hunks().len());
+                for (range, hunk) in ranges.into_iter().zip(seen.back.hunks()) {
                     if let Some(range) = range {
-                        prop_assert_eq!(&buffer.text()[range], &hunk.new);
+                        prop_assert_eq!(&buffer.text()[range], &seen.text.byte_slice(hunk.range.clone()).to_string());
                     }
                 }
             }
@@ -321,8 +360,9 @@ proptest! {
             Landing::Right { .. } => {}
             Landing::Wrong { mend, made } => {
                 let now = mend.apply(&buffer.rope()).to_string();
-                for (hunk, range) in patch.hunks().iter().zip(made.unwrap_or_default()) {
-                    prop_assert_eq!(&now[range], &hunk.new, "where a new text is said to stand");
+                if let Some(made) = made {
+                    let without = made.apply(&Rope::from_str(&now)).to_string();
+                    prop_assert_eq!(without.replace('Z', ""), before.to_string(), "the way back");
                 }
                 let zs = |text: &str| text.matches('Z').count();
                 prop_assert_eq!(zs(&now), zs(&buffer.text()), "typed later and lost");

@@ -95,6 +95,28 @@ function M.notifications()
   return texts
 end
 
+--- Waits until the newest of these texts holds this one.
+---@param said string[] What `notifications` gave.
+---@param text string
+function M.hears(said, text)
+  local heard = vim.wait(15000, function()
+    return said[#said] ~= nil and said[#said]:find(text, 1, true) ~= nil
+  end, 10)
+  if not heard then
+    error(('waited 15 s to hear: %s\nheard: %s'):format(text, vim.inspect(said)), 2)
+  end
+end
+
+--- The server's answer to a command without arguments.
+---@param name string The command, without `cowrite.`.
+---@return table
+function M.ask(name)
+  local client = assert(require('cowrite').client(), 'no server')
+  local params = { command = 'cowrite.' .. name, arguments = { vim.empty_dict() } }
+  local answer = assert(client:request_sync('workspace/executeCommand', params, 15000, 0))
+  return assert(answer.result, vim.inspect(answer.err))
+end
+
 --- Runs a story and leaves with 0 when it went well.
 ---@param story fun()
 function M.story(story)

@@ -1,0 +1,99 @@
+//! Making new files.
+
+use std::path::Path;
+
+use tokio_util::sync::CancellationToken;
+use tower_lsp::ls_types::{
+    CreateFile, CreateFileOptions, DocumentChangeOperation, DocumentChanges, ResourceOp, Uri, WorkspaceEdit,
+};
+
+use super::EditorPort;
+use crate::disk;
+use crate::edit::{Hunk, Patch};
+use crate::editor::{Applied, Editor, Outcome, Place};
+use crate::lsp::apply::text_edits;
+use crate::lsp::uri;
+use crate::protocol::{HunkView, Position, Range};
+use crate::text::Snapshot;
+
+impl EditorPort {
+    /// A new buffer that was never saved: the editor has it open already.
+    pub(super) async fn fill_open(
+        &self,
+        place: &Place,
+        uri: &Uri,
+        text: String,
+        label: &str,
+        cancel: &CancellationToken,
+    ) -> Outcome {
+        let base = self.documents.snapshot(uri.as_str()).unwrap_or_else(|| Snapshot::detached("", ""));
+        if base.rope().len_bytes() > 0 {
+            let reason = format!("{place} is open in the editor and not empty; read it and edit it");
+            return Outcome::Refused { reason };
+        }
+        let patch = Patch::new(vec![Hunk { range: 0..0, new: text }]);
+        self.applier.apply(uri, &base, &patch, label, cancel).await
+    }
+
+    pub(super) async fn create(&self, place: Place, text: String, label: String) -> Outcome {
+        let Some(path) = place.path().map(Path::to_path_buf) else {
+            return Outcome::Refused { reason: format!("{place} is not a file") };
+        };
+        let caps = self.client.caps();
+        if caps.save && caps.apply_edit && caps.document_changes && caps.create_files {
+            return self.create_in_editor(&place, &path, &text, label).await;
+        }
+        let (target, content) = (place.clone(), text.clone());
+        match tokio::task::spawn_blocking(move || disk::create(&target, &content)).await {
+            Ok(Ok(())) => self.whole_file(&place, &text),
+            Ok(Err(error)) => Outcome::Refused { reason: error.to_string() },
+            Err(error) => Outcome::Refused { reason: format!("{place} could not be written: {error}") },
+        }
+    }
+
+    /// Makes a file through the editor, so that it can be undone there, and has it saved.
+    async fn create_in_editor(&self, place: &Place, path: &Path, text: &str, label: String) -> Outcome {
+        if path.exists() {
+            return Outcome::Refused { reason: format!("{place} exists already; read it and edit it") };
+        }
+        let Some(uri) = uri::from_path(path) else {
+            return Outcome::Refused { reason: format!("{place} has no URI") };
+        };
+        let empty = Snapshot::detached("", "");
+        let patch = Patch::new(vec![Hunk { range: 0..0, new: text.to_owned() }]);
+        let create = ResourceOp::Create(CreateFile {
+            uri: uri.clone(),
+            options: Some(CreateFileOptions { overwrite: Some(false), ignore_if_exists: Some(false) }),
+            annotation_id: None,
+        });
+        let edit = self.text_edit(&uri, text_edits(&empty, &patch, self.encoding()));
+        let edit = WorkspaceEdit {
+            document_changes: Some(DocumentChanges::Operations(vec![
+                DocumentChangeOperation::Op(create),
+                DocumentChangeOperation::Edit(edit),
+            ])),
+            ..WorkspaceEdit::default()
+        };
+        self.through_editor(place, &uri, edit, label, text).await.unwrap_or_else(|| self.whole_file(place, text))
+    }
+
+    fn whole_file(&self, place: &Place, text: &str) -> Outcome {
+        let now = Snapshot::detached(text, "");
+        let end = self.encoding().position(now.rope(), now.rope().len_bytes());
+        let hunk = HunkView {
+            id: String::new(),
+            range: Range { start: Position::default(), end },
+            old_text: String::new(),
+            new_text: text.to_owned(),
+        };
+        let back = Patch::new(vec![Hunk { range: 0..now.rope().len_bytes(), new: String::new() }]);
+        Outcome::Applied(Applied {
+            uri: self.uri(place),
+            hunks: vec![hunk],
+            rebased: false,
+            created: true,
+            back: (now.clone(), back),
+            now,
+        })
+    }
+}

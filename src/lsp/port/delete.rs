@@ -1,0 +1,129 @@
+//! Taking files away.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tower_lsp::ls_types::{
+    DeleteFile, DeleteFileOptions, DocumentChangeOperation, DocumentChanges, OptionalVersionedTextDocumentIdentifier,
+    ResourceOp, TextDocumentEdit, Uri, WorkspaceEdit,
+};
+
+use super::EditorPort;
+use crate::disk::{self, WriteError};
+use crate::edit::{Hunk, Patch};
+use crate::editor::{Applied, Editor, Outcome, Place, ReadError};
+use crate::protocol::{HunkView, Position, Range};
+use crate::text::Snapshot;
+
+/// How long the editor may take to answer.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How long a file that the editor says it has taken away may still be there.
+const GONE: Duration = Duration::from_secs(2);
+/// How often it is looked for meanwhile.
+const LOOK: Duration = Duration::from_millis(20);
+
+impl EditorPort {
+    /// Takes away a file that is not open.
+    pub(super) async fn delete_on_disk(&self, place: Place, base: Snapshot) -> Outcome {
+        let (at, expected) = (place.clone(), base.clone());
+        match tokio::task::spawn_blocking(move || disk::remove(&at, &expected)).await {
+            Ok(Ok(())) => self.gone(&place, &base),
+            Ok(Err(error @ WriteError::Changed { .. })) => {
+                let reason = error.to_string();
+                let WriteError::Changed { now, .. } = error else { return Outcome::Refused { reason } };
+                Outcome::Conflict { reason, now }
+            }
+            Ok(Err(error)) => Outcome::Refused { reason: error.to_string() },
+            Err(error) => Outcome::Refused { reason: format!("{place} could not be deleted: {error}") },
+        }
+    }
+
+    /// Takes away an open document: through the editor where that can delete files, else its text, for a buffer is never
+    /// changed behind the editor's back.
+    pub(super) async fn delete_open(
+        &self,
+        place: &Place,
+        uri: &Uri,
+        base: Snapshot,
+        label: String,
+        cancel: &CancellationToken,
+    ) -> Outcome {
+        let Some(now) = self.documents.snapshot(uri.as_str()) else {
+            return Outcome::Refused { reason: format!("{place} was closed in the editor meanwhile") };
+        };
+        if now.rope() != base.rope() {
+            return Outcome::Conflict { reason: format!("{place} was changed in the editor meanwhile"), now };
+        }
+        let caps = self.client.caps();
+        // One that was never saved is all buffer.
+        let is_file = place.path().is_some_and(Path::exists);
+        if !(is_file && caps.apply_edit && caps.document_changes && caps.delete_files) {
+            let all = Hunk { range: 0..now.rope().len_bytes(), new: String::new() };
+            return self.applier.apply(uri, &now, &Patch::joined([all]), &label, cancel).await;
+        }
+        match timeout(ANSWER, self.client.apply_edit(label, deletion(uri, &now))).await {
+            Ok(Ok(reply)) if reply.applied => {}
+            Ok(Ok(reply)) => {
+                let why = reply.failure_reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                return Outcome::Refused { reason: format!("the editor did not delete {place}{why}") };
+            }
+            Ok(Err(error)) => return Outcome::Refused { reason: error.to_string() },
+            Err(_) => {
+                let reason = format!("the editor did not answer for {place} within {} s", ANSWER.as_secs());
+                return Outcome::NotConfirmed { reason, late: None };
+            }
+        }
+        let deadline = Instant::now() + GONE;
+        loop {
+            let at = place.clone();
+            let there = tokio::task::spawn_blocking(move || disk::read(&at)).await;
+            if matches!(there, Ok(Err(ReadError::Missing(_)))) {
+                return self.gone(place, &now);
+            }
+            if Instant::now() > deadline {
+                let reason = format!("the editor says that {place} is deleted, but the file is still there");
+                return Outcome::NotConfirmed { reason, late: None };
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// What is told of a file that is gone.
+    fn gone(&self, place: &Place, base: &Snapshot) -> Outcome {
+        let old_text = base.rope().to_string();
+        let back = Patch::new(vec![Hunk { range: 0..0, new: old_text.clone() }]);
+        let start = Position::default();
+        let hunk =
+            HunkView { id: String::new(), range: Range { start, end: start }, old_text, new_text: String::new() };
+        let now = base.with_rope(ropey::Rope::new());
+        Outcome::Applied(Applied {
+            uri: self.uri(place),
+            hunks: vec![hunk],
+            rebased: false,
+            created: false,
+            back: (now.clone(), back),
+            now,
+        })
+    }
+}
+
+/// The request to delete a file. The edit before it changes nothing, but it names the version: an editor that looks at
+/// versions then refuses all of it when something was typed meanwhile.
+fn deletion(uri: &Uri, now: &Snapshot) -> WorkspaceEdit {
+    let text_document = OptionalVersionedTextDocumentIdentifier { uri: uri.clone(), version: Some(now.version()) };
+    let guard = TextDocumentEdit { text_document, edits: Vec::new() };
+    let delete = ResourceOp::Delete(DeleteFile {
+        uri: uri.clone(),
+        options: Some(DeleteFileOptions { recursive: Some(false), ignore_if_not_exists: Some(true) }),
+        annotation_id: None,
+    });
+    WorkspaceEdit {
+        document_changes: Some(DocumentChanges::Operations(vec![
+            DocumentChangeOperation::Edit(guard),
+            DocumentChangeOperation::Op(delete),
+        ])),
+        ..WorkspaceEdit::default()
+    }
+}

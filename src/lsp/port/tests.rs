@@ -1,0 +1,259 @@
+use std::fs;
+
+use futures::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tower::Service;
+use tower_lsp::jsonrpc::{Request, Response, Result};
+use tower_lsp::ls_types::{InitializeParams, InitializeResult};
+use tower_lsp::{ClientSocket, LanguageServer, LspService};
+
+use super::*;
+use crate::edit::Patch;
+use crate::editor::Applied;
+use crate::lsp::capabilities::Caps;
+use crate::protocol::Range;
+use crate::text::ContentChange;
+
+/// A port with an editor at the other end that does what a test says.
+struct World {
+    _folder: tempfile::TempDir,
+    top: PathBuf,
+    port: Arc<EditorPort>,
+    documents: Arc<Documents>,
+    socket: ClientSocket,
+    _service: LspService<Nobody>,
+}
+
+/// A server that only has to be initialized, for requests to go out.
+struct Nobody;
+
+impl LanguageServer for Nobody {
+    async fn initialize(&self, _: InitializeParams) -> Result<InitializeResult> {
+        Ok(InitializeResult::default())
+    }
+
+    async fn shutdown(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl World {
+    async fn new(caps: Caps) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let top = folder.path().canonicalize().expect("a real path");
+        let mut found = None;
+        let (mut service, socket) = LspService::new(|client| {
+            found = Some(client);
+            Nobody
+        });
+        let hello = Request::build("initialize").params(json!({"capabilities": {}})).id(1).finish();
+        service.call(hello).await.expect("initialized");
+        let client = Client::new(found.expect("a client"));
+        client.set_caps(Caps { apply_edit: true, document_changes: true, ..caps });
+        let documents = Arc::new(Documents::default());
+        documents.set_encoding(client.caps().encoding);
+        let roots = Arc::new(RwLock::new(Roots::new(std::slice::from_ref(&top))));
+        let port = Arc::new(EditorPort::new(client, documents.clone(), roots));
+        Self { _folder: folder, top, port, documents, socket, _service: service }
+    }
+
+    /// A file, open with this text.
+    fn open(&self, name: &str, text: &str) -> Place {
+        let place = self.file(name, text);
+        self.documents.open(&self.port.uri(&place), "text", 1, text);
+        place
+    }
+
+    fn file(&self, name: &str, text: &str) -> Place {
+        let path = self.top.join(name);
+        fs::write(&path, text).expect("written");
+        Place::File { path, shown: name.into() }
+    }
+
+    /// Begins a change.
+    fn send(&self, place: &Place, what: What) -> tokio::task::JoinHandle<Outcome> {
+        let (port, place) = (self.port.clone(), place.clone());
+        let change = Change { place, label: "test".into(), what, cancel: CancellationToken::new() };
+        tokio::spawn(async move { port.apply(change).await })
+    }
+
+    fn edit(&self, place: &Place, wanted: &str) -> tokio::task::JoinHandle<Outcome> {
+        let base = self.port.buffer(place).expect("an open document");
+        let patch = Patch::between(&base, wanted);
+        self.send(place, What::Edit { base, patch })
+    }
+
+    /// The next request, and the editor's yes once `done` has happened.
+    async fn answer(&mut self, done: impl FnOnce(&Self, Value)) {
+        let request = self.socket.next().await.expect("a request");
+        assert_eq!(request.method(), "workspace/applyEdit");
+        let (_, id, params) = request.into_parts();
+        done(self, params.expect("parameters")["edit"].clone());
+        let yes = Response::from_ok(id.expect("an id"), json!({"applied": true}));
+        self.socket.send(yes).await.expect("sent");
+    }
+
+    /// The editor reports these changes in one notification.
+    fn report(&self, place: &Place, changes: &[ContentChange]) {
+        assert!(self.documents.change(&self.port.uri(place), 2, changes));
+    }
+
+    fn text(&self, place: &Place) -> String {
+        self.port.buffer(place).expect("an open document").rope().to_string()
+    }
+}
+
+/// What an edit asks for, in the order in which it can be done.
+fn asked(edit: &Value) -> Vec<ContentChange> {
+    let edits = edit["documentChanges"][0]["edits"].as_array().expect("edits");
+    let change = |edit: &Value| ContentChange {
+        range: Some(serde_json::from_value::<Range>(edit["range"].clone()).expect("a range")),
+        text: edit["newText"].as_str().expect("a text").to_owned(),
+    };
+    edits.iter().rev().map(change).collect()
+}
+
+/// Types at the beginning of a line.
+fn typed(line: u32, text: &str) -> ContentChange {
+    let at = crate::protocol::Position { line, character: 0 };
+    ContentChange { range: Some(Range { start: at, end: at }), text: text.into() }
+}
+
+/// The text in which an edit was seen, the text without it, and what was told of its hunks.
+fn back(applied: &Applied) -> (String, String, Vec<(&str, &str)>) {
+    let (seen, back) = &applied.back;
+    let told = applied.hunks.iter().map(|hunk| (hunk.old_text.as_str(), hunk.new_text.as_str())).collect();
+    assert_eq!(back.hunks().len(), applied.hunks.len(), "a way back for each hunk");
+    (seen.rope().to_string(), back.apply(seen.rope()).to_string(), told)
+}
+
+#[tokio::test]
+async fn the_way_back_leaves_what_was_typed_around_the_edit() {
+    let mut world = World::new(Caps::default()).await;
+    let place = world.open("a.txt", "one\r\ntwo\r\nthree\r\n");
+    let outcome = world.edit(&place, "1\ntwo\n3\n");
+    world.documents.change(&world.port.uri(&place), 2, &[typed(1, "zero\r\n")]);
+    world
+        .answer(|world, _| {
+            // Made where it belongs, between two things that the person types, all told at once.
+            let line = |line: u32, end: u32, text: &str| {
+                let [start, end] = [0, end].map(|character| crate::protocol::Position { line, character });
+                ContentChange { range: Some(Range { start, end }), text: text.into() }
+            };
+            world.report(&place, &[line(3, 5, "3"), line(0, 3, "1"), typed(2, "more ")]);
+        })
+        .await;
+    let Outcome::Applied(applied) = outcome.await.expect("no panic") else { panic!("applied") };
+    assert_eq!(applied.now.rope().to_string(), "1\r\nzero\r\nmore two\r\n3\r\n");
+    let (seen, without, told) = back(&applied);
+    assert_eq!(seen, "1\r\nzero\r\ntwo\r\n3\r\n");
+    assert_eq!(without, "one\r\nzero\r\ntwo\r\nthree\r\n");
+    assert_eq!(told, [("one", "1"), ("three", "3")]);
+}
+
+#[tokio::test]
+async fn the_way_back_of_a_mended_edit_is_that_of_the_edit() {
+    let mut world = World::new(Caps::default()).await;
+    let place = world.open("a.txt", "one\ntwo\nthree\n");
+    let outcome = world.edit(&place, "one\n2\nthree\n");
+    // An editor that does not look at versions puts it on the line that is the second one now.
+    world
+        .answer(|world, edit| {
+            world.report(&place, &[typed(0, "zero\n")]);
+            world.report(&place, &asked(&edit));
+        })
+        .await;
+    world.answer(|world, edit| world.report(&place, &asked(&edit))).await;
+    let Outcome::Applied(applied) = outcome.await.expect("no panic") else { panic!("applied") };
+    let (seen, without, told) = back(&applied);
+    assert_eq!((seen.as_str(), without.as_str()), ("zero\none\n2\nthree\n", "zero\none\ntwo\nthree\n"));
+    assert_eq!(told, [("two", "2")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_edit_says_how_it_is_taken_back() {
+    let mut world = World::new(Caps::default()).await;
+    let place = world.open("a.txt", "one\ntwo\n");
+    let outcome = world.edit(&place, "one\n2\n");
+    let mut sent = Value::Null;
+    world.answer(|_, edit| sent = edit).await;
+    let Outcome::NotConfirmed { late: Some(late), .. } = outcome.await.expect("no panic") else { panic!("not seen") };
+    world.report(&place, &asked(&sent));
+    let applied = late.await.expect("seen late");
+    assert_eq!(back(&applied), ("one\n2\n".into(), "one\ntwo\n".into(), vec![("two", "2")]));
+}
+
+#[tokio::test]
+async fn a_file_on_disk_is_changed_made_and_deleted_with_a_way_back() {
+    let world = World::new(Caps::default()).await;
+    let place = world.file("a.txt", "one\r\ntwo\r\n");
+    let base = world.port.read(&place).await.expect("text");
+    let patch = Patch::between(&base, "one\n2\n");
+    let outcome = world.send(&place, What::Edit { base: base.clone(), patch }).await.expect("no panic");
+    let Outcome::Applied(applied) = outcome else { panic!("applied") };
+    assert_eq!(back(&applied).1, "one\r\ntwo\r\n");
+    assert!(!applied.created);
+
+    let new = Place::File { path: world.top.join("new.txt"), shown: "new.txt".into() };
+    let outcome = world.send(&new, What::Create { text: "new\n".into() }).await.expect("no panic");
+    let Outcome::Applied(applied) = outcome else { panic!("applied") };
+    assert!(applied.created && back(&applied).1.is_empty());
+
+    match world.send(&place, What::Delete { base }).await.expect("no panic") {
+        Outcome::Conflict { reason, now } => {
+            assert_eq!(
+                (reason.as_str(), now.rope().to_string().as_str()),
+                ("a.txt was changed on disk meanwhile", "one\r\n2\r\n")
+            );
+        }
+        other => panic!("{other:?}"),
+    }
+    let base = world.port.read(&new).await.expect("text");
+    let outcome = world.send(&new, What::Delete { base }).await.expect("no panic");
+    let Outcome::Applied(applied) = outcome else { panic!("applied") };
+    assert_eq!(back(&applied), (String::new(), "new\n".into(), vec![("new\n", "")]));
+    assert!(!world.top.join("new.txt").exists() && world.top.join("a.txt").exists());
+}
+
+#[tokio::test]
+async fn an_open_file_is_deleted_through_the_editor() {
+    let mut world = World::new(Caps { delete_files: true, ..Caps::default() }).await;
+    let place = world.open("a.txt", "one\n");
+    let base = world.port.buffer(&place).expect("open");
+    let outcome = world.send(&place, What::Delete { base: base.clone() });
+    let uri = world.port.uri(&place);
+    world
+        .answer(|world, edit| {
+            let options = json!({"recursive": false, "ignoreIfNotExists": true});
+            let wanted = json!({"documentChanges": [
+                {"textDocument": {"uri": uri, "version": 1}, "edits": []},
+                {"kind": "delete", "uri": uri, "options": options},
+            ]});
+            assert_eq!(edit, wanted);
+            fs::remove_file(world.top.join("a.txt")).expect("removed");
+            world.documents.close(&uri);
+        })
+        .await;
+    assert!(matches!(outcome.await.expect("no panic"), Outcome::Applied(_)));
+
+    let place = world.open("b.txt", "typed\n");
+    match world.send(&place, What::Delete { base }).await.expect("no panic") {
+        Outcome::Conflict { reason, .. } => assert_eq!(reason, "b.txt was changed in the editor meanwhile"),
+        other => panic!("{other:?}"),
+    }
+    assert!(world.top.join("b.txt").exists());
+}
+
+#[tokio::test]
+async fn an_editor_that_cannot_delete_is_asked_to_take_the_text_out() {
+    let mut world = World::new(Caps::default()).await;
+    let place = world.open("a.txt", "one\ntwo");
+    let base = world.port.buffer(&place).expect("open");
+    let outcome = world.send(&place, What::Delete { base });
+    world.answer(|world, edit| world.report(&place, &asked(&edit))).await;
+    let Outcome::Applied(applied) = outcome.await.expect("no panic") else { panic!("applied") };
+    assert_eq!(world.text(&place), "");
+    assert_eq!(back(&applied).1, "one\ntwo");
+    assert!(world.top.join("a.txt").exists(), "never behind the editor's back");
+}

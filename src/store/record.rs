@@ -1,0 +1,199 @@
+//! What a record says.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::Hash;
+pub use crate::model::Item;
+use crate::protocol::{ContextUse, Envelope, Event, Mode, RunId, Usage};
+
+/// One thing that happened in a session. Appended, never changed.
+///
+/// The variants are told apart from the outside (`{"item": {…}}`), because a provider's own block is kept byte for byte
+/// and a tag inside would make the reader take it apart.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Record {
+    /// What a run really started from.
+    Prepared(Box<Prepared>),
+    /// An entry of the history.
+    Item {
+        /// The run that made it; none for what the person did between runs.
+        run: Option<RunId>,
+        /// The entry.
+        item: Arc<Item>,
+    },
+    /// An event, as it is told. The deltas of one block stand as one.
+    Event(Envelope),
+    /// A run changed a document: enough to take it back.
+    Changed(Box<Changed>),
+    /// The person took back what a run had changed in some documents.
+    Undone(Undone),
+    /// The history goes on from here: everything that a restore needs of what stands before.
+    Checkpoint(Box<Checkpoint>),
+}
+
+impl Record {
+    /// Its kind, as it stands beside it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Prepared(_) => "prepared",
+            Self::Item { .. } => "item",
+            Self::Event(Envelope { run_id: None, .. }) => "told",
+            Self::Event(_) => "event",
+            Self::Changed(_) => "changed",
+            Self::Undone(_) => "undone",
+            Self::Checkpoint(_) => "checkpoint",
+        }
+    }
+
+    /// The run that it belongs to.
+    #[must_use]
+    pub fn run(&self) -> Option<RunId> {
+        match self {
+            Self::Prepared(prepared) => Some(prepared.run),
+            Self::Item { run, .. } => *run,
+            Self::Event(envelope) => envelope.run_id,
+            Self::Changed(changed) => Some(changed.run),
+            Self::Undone(undone) => Some(undone.run),
+            Self::Checkpoint(_) => None,
+        }
+    }
+
+    /// The event of a run that it keeps, when it keeps one.
+    #[must_use]
+    pub fn event(&self) -> Option<&Event> {
+        match self {
+            Self::Event(envelope) => Some(&envelope.event),
+            _ => None,
+        }
+    }
+
+    /// The texts that it names.
+    pub fn contents(&self) -> impl Iterator<Item = Hash> + '_ {
+        let named = match self {
+            Self::Changed(changed) => match &changed.base {
+                Base::Whole(hash) => Some(*hash),
+                Base::Since(_) => None,
+            },
+            _ => None,
+        };
+        named.into_iter()
+    }
+}
+
+/// What a run really started from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Prepared {
+    /// Which run.
+    pub run: RunId,
+    /// The system prompt, rendered: with the session's first run, and when the session gets another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<Arc<str>>,
+    /// `TABLE/MODEL`.
+    pub model: String,
+    /// Tokens that the model can take in, when known.
+    pub context_limit: Option<u64>,
+    /// The most that an answer may hold, in tokens, when set.
+    pub max_output: Option<u64>,
+    /// Turns that the run may take.
+    pub max_turns: u32,
+    /// The most that one tool result may hold, in bytes.
+    pub tool_output_bytes: usize,
+    /// How much it may do unasked.
+    pub mode: Mode,
+    /// The names of the tools on offer, sorted.
+    pub tools: Vec<String>,
+    /// The rules files that the model has been given so far.
+    pub rules: Vec<Rules>,
+    /// What system prompt and tool schemas come to, in tokens, by estimate.
+    pub fixed_tokens: u64,
+}
+
+/// A rules file that the model was given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// As the model knows it: relative to the workspace.
+    pub path: String,
+    /// Of what it held.
+    pub hash: Hash,
+}
+
+/// A change that a run has made in a document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The run.
+    pub run: RunId,
+    /// The document, as the client spells it.
+    pub uri: String,
+    /// The real path of its file; none for a buffer that has no file.
+    pub path: Option<std::path::PathBuf>,
+    /// As the person knows it.
+    pub shown: String,
+    /// Whether the run made the file.
+    pub created: bool,
+    /// The text before the change.
+    pub base: Base,
+    /// What was changed in it: ranges of the text before, in order, with what stands there now.
+    pub change: Vec<Back>,
+}
+
+/// The text that a change was made in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Base {
+    /// All of it, by its hash among the contents.
+    Whole(Hash),
+    /// The text after the same run's change before in this document, with what the person did since.
+    Since(Vec<Back>),
+}
+
+/// A piece of a text that was replaced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Back {
+    /// The hunk's id in the run; empty for what the person did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hunk: String,
+    /// Bytes of the text before: where it begins.
+    pub start: usize,
+    /// Where it ends.
+    pub end: usize,
+    /// What stands there now.
+    pub new: String,
+}
+
+/// The person took back what a run had changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undone {
+    /// The run.
+    pub run: RunId,
+    /// The documents, as the records of the run's changes spell them.
+    pub uris: Vec<String>,
+}
+
+/// Everything that a restore needs of what stands before.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Checkpoint {
+    /// Why it was made: `cleared` or `compacted`.
+    pub reason: String,
+    /// The system prompt.
+    pub system: Option<Arc<str>>,
+    /// The tools that the system prompt tells of.
+    pub tools: Vec<String>,
+    /// The rules files that the model has been given.
+    pub rules: Vec<Rules>,
+    /// The history from here on.
+    pub items: Vec<Arc<Item>>,
+    /// What all requests cost together.
+    pub usage: Usage,
+    /// Requests so far.
+    pub requests: u64,
+    /// How full the context is.
+    pub context: Option<ContextUse>,
+    /// Events of the session's own that were told so far.
+    pub told: u64,
+}

@@ -1,0 +1,375 @@
+//! What can be asked of the database, beside the writer.
+
+use std::borrow::Cow;
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use super::blob::unpack;
+use super::bundle::{Pieces, ROWS, Words, wrong};
+use super::chain::{Segment, chain};
+use super::fail::{damaged, failed};
+use super::owners::{Owners, Process};
+use super::prepare::{HERE, PRUNED};
+use super::row::{Read, id, int};
+use crate::protocol::{Envelope, RunId, SessionId};
+use crate::store::{Hash, Head, Parent, Record, SessionRow, StoreError, Stored, StoredRun};
+
+/// Reads with one connection, for one question; the question stands in every error.
+pub(super) struct Reader<'a> {
+    pub(super) connection: &'a mut SqliteConnection,
+    pub(super) me: &'a Process,
+    pub(super) file: Option<&'a Path>,
+    /// `read session S`, `list the sessions`.
+    pub(super) tried: &'a str,
+}
+
+/// Sessions that are listed at a time.
+const LIST: i64 = 1000;
+
+const SESSION: &str = "SELECT id, folder, title, created_at_ms, updated_at_ms, runs, parent, parent_record, \
+    head_record, head_hash, writer FROM sessions WHERE deleted = 0 AND id = $1";
+
+/// A bundle of sessions: words, folders with titles, hashes.
+macro_rules! sessions {
+    ($and:literal) => {
+        concat!(
+            "SELECT string_agg(concat_ws(' ', id, COALESCE(parent, '-'), parent_record, created_at_ms, updated_at_ms, runs, \
+             head_record, writer, octet_length(folder), octet_length(title)), ' '), string_agg(concat(folder, title), ''), \
+             string_agg(head_hash, $2) FROM (SELECT id, parent, parent_record, created_at_ms, updated_at_ms, runs, \
+             head_record, writer, folder, title, head_hash FROM sessions WHERE deleted = 0 AND id > $1 ",
+            $and,
+            " ORDER BY id LIMIT $3) s"
+        )
+    };
+}
+
+/// A bundle of records: words, then link, hash of the body and body of each. `$2` and `$3` bound the numbers, `$4` is
+/// nothing at all, and the rest is the question's own.
+macro_rules! records {
+    ($place:literal, $and:literal) => {
+        concat!(
+            "SELECT string_agg(concat_ws(' ', place, number, at_ms, stored, size, octet_length(body)), ' '), \
+             string_agg(hash || body_hash || body, $4) FROM (SELECT ",
+            $place,
+            " AS place, r.number, r.at_ms, r.stored, r.hash, r.body_hash, COALESCE(b.content, r.body) AS body, \
+             COALESCE(b.size, 0) AS size FROM records r LEFT JOIN blobs b ON r.stored = 1 AND b.hash = r.body_hash \
+             WHERE r.session = $1 AND r.number > $2 AND r.number <= $3 ",
+            $and,
+            " LIMIT $6) r"
+        )
+    };
+}
+
+const ALL: &str = records!("r.number", "AND r.number > $5 ORDER BY r.number");
+const CHANGES: &str =
+    records!("r.number", "AND r.kind IN ('changed', 'undone') AND r.run = $7 AND r.number > $5 ORDER BY r.number");
+const EVENTS: &str = records!(
+    "r.sequence",
+    "AND r.kind = 'event' AND r.stored <> 2 AND r.run = $7 AND r.sequence > $5 ORDER BY r.sequence"
+);
+const TOLD: &str = records!("r.sequence", "AND r.kind = 'told' AND r.sequence > $5 ORDER BY r.sequence");
+
+/// A bundle of runs: words, snapshots.
+macro_rules! runs {
+    ($which:literal) => {
+        concat!(
+            "SELECT string_agg(concat_ws(' ', reserved, first_record, last_record, owner, octet_length(snapshot)), ' '), \
+             string_agg(snapshot, '') FROM (SELECT reserved, first_record, last_record, owner, snapshot FROM runs WHERE ",
+            $which,
+            ") r"
+        )
+    };
+}
+
+const RUNS: &str = runs!("session = $1 ORDER BY run DESC LIMIT $2");
+const RUN: &str = runs!("run = $1 ORDER BY session DESC LIMIT 1");
+
+impl Reader<'_> {
+    pub(super) async fn session(&mut self, session: SessionId) -> Result<Option<SessionRow>, StoreError> {
+        let row = sqlx::query(SESSION).bind(session.to_string()).fetch_optional(&mut *self.connection).await;
+        let row = row.and_then(|row| row.map(|row| session_row(&row, self.me)).transpose());
+        row.map_err(|error| self.failed(&error))
+    }
+
+    pub(super) async fn sessions(&mut self, folder: Option<&str>) -> Result<Vec<SessionRow>, StoreError> {
+        let mut rows = Vec::new();
+        loop {
+            let after = rows.last().map(|row: &SessionRow| row.id.to_string()).unwrap_or_default();
+            let query = sqlx::query(if folder.is_some() { sessions!("AND folder = $4") } else { sessions!("") });
+            let query = query.bind(after).bind([].as_slice()).bind(LIST);
+            let query = if let Some(folder) = folder { query.bind(folder) } else { query };
+            let before = rows.len();
+            let row = query.fetch_one(&mut *self.connection).await;
+            row.and_then(|row| session_rows(&row, self.me, &mut rows)).map_err(|error| self.failed(&error))?;
+            if rows.len() - before < usize::try_from(LIST).unwrap_or(usize::MAX) {
+                break;
+            }
+        }
+        rows.sort_unstable_by_key(|row| std::cmp::Reverse((row.updated_at_ms, row.id)));
+        Ok(rows)
+    }
+
+    pub(super) async fn active(&mut self, folder: &str) -> Result<Option<SessionId>, StoreError> {
+        let row = sqlx::query(
+            "SELECT a.session FROM active a JOIN sessions s ON s.id = a.session WHERE a.folder = $1 AND s.deleted = 0",
+        )
+        .bind(folder)
+        .fetch_optional(&mut *self.connection)
+        .await;
+        let session = row.and_then(|row| row.map(|row| id(&row.text(0)?)).transpose());
+        session.map_err(|error| self.failed(&error))
+    }
+
+    pub(super) async fn resume(&mut self, session: SessionId) -> Result<(SessionRow, Vec<Stored>), StoreError> {
+        let row = self.session(session).await?.ok_or(StoreError::NoSession(session))?;
+        let chain = self.chain(session).await?;
+        let mut from = 1;
+        for segment in &chain {
+            if let Some(checkpoint) = self.newest_checkpoint(segment).await? {
+                from = checkpoint;
+                break;
+            }
+        }
+        let records = self.records_of(&chain, from..=row.head.record).await?;
+        Ok((row, records))
+    }
+
+    async fn newest_checkpoint(&mut self, segment: &Segment) -> Result<Option<u64>, StoreError> {
+        let number = sqlx::query(
+            "SELECT number FROM records WHERE session = $1 AND number > $2 AND number <= $3 AND kind = 'checkpoint' \
+             ORDER BY number DESC LIMIT 1",
+        )
+        .bind(&segment.session)
+        .bind(int(segment.low))
+        .bind(int(segment.high))
+        .fetch_optional(&mut *self.connection)
+        .await;
+        let number = number.and_then(|row| row.map(|row| row.number(0)).transpose());
+        number.map_err(|error| self.failed(&error))
+    }
+
+    pub(super) async fn records(
+        &mut self,
+        session: SessionId,
+        numbers: RangeInclusive<u64>,
+    ) -> Result<Vec<Stored>, StoreError> {
+        let chain = self.chain(session).await?;
+        self.records_of(&chain, numbers).await
+    }
+
+    async fn records_of(&mut self, chain: &[Segment], numbers: RangeInclusive<u64>) -> Result<Vec<Stored>, StoreError> {
+        let mut records = Vec::new();
+        for segment in chain.iter().rev() {
+            let low = segment.low.max(numbers.start().saturating_sub(1));
+            let high = segment.high.min(*numbers.end());
+            if low < high {
+                let segment = Segment { session: segment.session.clone(), low, high };
+                self.stored(ALL, &segment, None, low, &mut records).await?;
+            }
+        }
+        Ok(records)
+    }
+
+    pub(super) async fn events(
+        &mut self,
+        session: SessionId,
+        run: Option<RunId>,
+        after: u64,
+    ) -> Result<Vec<Envelope>, StoreError> {
+        let mut records = Vec::new();
+        let chain = self.chain(session).await?;
+        match run {
+            // A series of the session's own: each fork begins another.
+            None => self.stored(TOLD, &chain[0], None, after, &mut records).await?,
+            Some(_) => {
+                for segment in chain.iter().rev() {
+                    self.stored(EVENTS, segment, run, after, &mut records).await?;
+                }
+            }
+        }
+        let envelope = |stored: Stored| match stored.record {
+            Some(Record::Event(envelope)) => Some(envelope),
+            _ => None,
+        };
+        Ok(records.into_iter().filter_map(envelope).collect())
+    }
+
+    pub(super) async fn changes(&mut self, session: SessionId, run: RunId) -> Result<Vec<Stored>, StoreError> {
+        let mut changes = Vec::new();
+        for segment in self.chain(session).await?.iter().rev() {
+            self.stored(CHANGES, segment, Some(run), 0, &mut changes).await?;
+        }
+        Ok(changes)
+    }
+
+    pub(super) async fn runs(&mut self, session: SessionId, most: usize) -> Result<Vec<StoredRun>, StoreError> {
+        // Ids sort by the time they were made.
+        let row = sqlx::query(RUNS).bind(session.to_string()).bind(int(most as u64));
+        let row = row.fetch_one(&mut *self.connection).await;
+        let mut runs = self.stored_runs(row).await?;
+        runs.reverse();
+        Ok(runs)
+    }
+
+    pub(super) async fn run(&mut self, run: RunId) -> Result<Option<StoredRun>, StoreError> {
+        let row = sqlx::query(RUN).bind(run.to_string()).fetch_one(&mut *self.connection).await;
+        Ok(self.stored_runs(row).await?.pop())
+    }
+
+    async fn stored_runs(&mut self, row: Result<SqliteRow, sqlx::Error>) -> Result<Vec<StoredRun>, StoreError> {
+        let row = row.map_err(|error| self.failed(&error))?;
+        let owners = Owners::read(self.connection, self.me).await.map_err(|error| self.failed(&error))?;
+        stored_runs(&row, &owners).map_err(|error| self.failed(&error))
+    }
+
+    pub(super) async fn content(&mut self, hash: Hash) -> Result<Vec<u8>, StoreError> {
+        let row = sqlx::query("SELECT size, content FROM blobs WHERE hash = $1")
+            .bind(hash.bytes().as_slice())
+            .fetch_optional(&mut *self.connection)
+            .await
+            .map_err(|error| self.failed(&error))?;
+        let row = row.ok_or_else(|| self.damaged("it is not there"))?;
+        let size = row.number(0).map_err(|error| self.failed(&error))?;
+        let content = row.bytes(1).map_err(|error| self.failed(&error))?;
+        unpack(content, size, hash).map_err(|what| self.damaged(&what))
+    }
+
+    /// The chain of a session that must be there.
+    async fn chain(&mut self, session: SessionId) -> Result<Vec<Segment>, StoreError> {
+        let chain = chain(self.connection, session).await.map_err(|error| self.failed(&error))?;
+        if chain.is_empty() { Err(StoreError::NoSession(session)) } else { Ok(chain) }
+    }
+
+    /// The records of a segment that a question finds behind a place, in order.
+    async fn stored(
+        &mut self,
+        question: &'static str,
+        segment: &Segment,
+        run: Option<RunId>,
+        mut after: u64,
+        records: &mut Vec<Stored>,
+    ) -> Result<(), StoreError> {
+        loop {
+            let query = sqlx::query(question)
+                .bind(&segment.session)
+                .bind(int(segment.low))
+                .bind(int(segment.high))
+                .bind([].as_slice())
+                .bind(int(after))
+                .bind(ROWS);
+            let query = if let Some(run) = run { query.bind(run.to_string()) } else { query };
+            let row = query.fetch_one(&mut *self.connection).await.map_err(|error| self.failed(&error))?;
+            if row.is_null(0).map_err(|error| self.failed(&error))? {
+                return Ok(());
+            }
+            let text = row.text(0).map_err(|error| self.failed(&error))?;
+            let bytes = row.any_bytes(1).map_err(|error| self.failed(&error))?;
+            let (mut words, mut pieces) = (Words::new(&text), Pieces::new(bytes));
+            let mut count = 0;
+            while let Some(place) = words.next() {
+                after =
+                    place.parse().map_err(|_| self.damaged(&format!("a record has the impossible place {place:?}")))?;
+                records.push(self.one(&segment.session, &mut words, &mut pieces)?);
+                count += 1;
+            }
+            if count < ROWS {
+                return Ok(());
+            }
+        }
+    }
+
+    fn one(&self, session: &str, words: &mut Words<'_>, pieces: &mut Pieces<'_>) -> Result<Stored, StoreError> {
+        let number = words.read().map_err(|error| self.failed(&error))?;
+        let here =
+            |what: &str| self.damaged(&format!("record {number} of session {session} is not as it was kept: {what}"));
+        let column = |error: sqlx::Error| here(&error.to_string());
+        let (at_ms, stored) = (words.read().map_err(column)?, words.read::<i64>().map_err(column)?);
+        let (size, length) = (words.read().map_err(column)?, words.read().map_err(column)?);
+        let hash = pieces.hash().map_err(column)?;
+        let body_hash = pieces.hash().map_err(column)?;
+        let body = pieces.take(length).map_err(column)?;
+        let body = match stored {
+            PRUNED => return Ok(Stored { number, at_ms, hash, record: None }),
+            HERE if Hash::of(body) == body_hash => Cow::Borrowed(body),
+            HERE => return Err(here("its hash is another")),
+            _ if body.is_empty() => return Err(here("its text is not there")),
+            _ => Cow::Owned(unpack(body, size, body_hash).map_err(|what| here(&what))?),
+        };
+        let record = serde_json::from_slice(&body).map_err(|error| here(&error.to_string()))?;
+        Ok(Stored { number, at_ms, hash, record: Some(record) })
+    }
+
+    fn failed(&self, error: &sqlx::Error) -> StoreError {
+        failed(self.tried, self.file, error)
+    }
+
+    fn damaged(&self, what: &str) -> StoreError {
+        damaged(self.tried, self.file, what)
+    }
+}
+
+/// Adds the sessions of a bundle.
+fn session_rows(row: &SqliteRow, me: &Process, rows: &mut Vec<SessionRow>) -> Result<(), sqlx::Error> {
+    if row.is_null(0)? {
+        return Ok(());
+    }
+    let (text, names) = (row.text(0)?, row.text(1)?);
+    let (mut words, mut names, mut hashes) =
+        (Words::new(&text), Pieces::new(names.as_bytes()), Pieces::new(row.any_bytes(2)?));
+    while let Some(session) = words.next() {
+        let (parent, record) = (words.word()?, words.read()?);
+        let parent = if parent == "-" { None } else { Some(Parent { session: id(parent)?, record }) };
+        let (created_at_ms, updated_at_ms, runs) = (words.read()?, words.read()?, words.read()?);
+        let (head, writer) = (words.read()?, words.word()?);
+        rows.push(SessionRow {
+            id: id(session)?,
+            folder: names.text(words.read()?)?.to_owned(),
+            title: names.text(words.read()?)?.to_owned(),
+            created_at_ms,
+            updated_at_ms,
+            runs,
+            parent,
+            head: Head { record: head, hash: hashes.hash()? },
+            ours: writer == me.id,
+        });
+    }
+    Ok(())
+}
+
+fn stored_runs(row: &SqliteRow, owners: &Owners<'_>) -> Result<Vec<StoredRun>, sqlx::Error> {
+    let mut runs = Vec::new();
+    if row.is_null(0)? {
+        return Ok(runs);
+    }
+    let (text, snapshots) = (row.text(0)?, row.text(1)?);
+    let (mut words, mut snapshots) = (Words::new(&text), Pieces::new(snapshots.as_bytes()));
+    while let Some(reserved) = words.next() {
+        let reserved = reserved.parse().map_err(|_| wrong("a run cannot be read"))?;
+        let (first, last, owner) = (words.read()?, words.read()?, owners.of(words.word()?));
+        let snapshot = serde_json::from_slice(snapshots.take(words.read()?)?);
+        let snapshot = snapshot.map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
+        runs.push(StoredRun { snapshot, reserved, first, last, owner });
+    }
+    Ok(runs)
+}
+
+fn session_row(row: &SqliteRow, me: &Process) -> Result<SessionRow, sqlx::Error> {
+    let parent = match row.is_null(6)? {
+        true => None,
+        false => Some(Parent { session: id(&row.text(6)?)?, record: row.number(7)? }),
+    };
+    Ok(SessionRow {
+        id: id(&row.text(0)?)?,
+        folder: row.text(1)?,
+        title: row.text(2)?,
+        created_at_ms: row.number(3)?,
+        updated_at_ms: row.number(4)?,
+        runs: row.number(5)?,
+        parent,
+        head: Head { record: row.number(8)?, hash: row.hash(9)? },
+        ours: row.text(10)? == me.id,
+    })
+}

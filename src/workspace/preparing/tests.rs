@@ -1,0 +1,88 @@
+use super::*;
+use crate::settings::{Layer, LayerName, merge};
+use crate::store::Hash;
+use crate::workspace::testing::World;
+
+/// Sets a run up as the session does: a bare prompt, in this mode.
+async fn set_up(world: &Arc<World>, mode: Mode, known: Known) -> Result<Ready, String> {
+    let text = "model = \"scripted/demo\"\n[providers.scripted]\nkind = \"script\"\n";
+    let settings = merge(&[Layer::toml(LayerName::User, Path::new("config.toml"), text)]).settings;
+    let preparing = Preparing {
+        ask: Ask { command: None, prompt: Some("Go on.".into()), target: None, session: None, mode: None },
+        mode,
+        settings: Arc::new(settings),
+        editor: world.clone(),
+        roots: Arc::new(RwLock::new(world.roots.clone())),
+        reads: Arc::default(),
+        provider: Arc::default(),
+    };
+    preparing.setup(known).await
+}
+
+/// The same, where nothing is in the way.
+async fn ready(world: &Arc<World>, mode: Mode, known: Known) -> Ready {
+    set_up(world, mode, known).await.unwrap_or_else(|error| panic!("it must be set up: {error}"))
+}
+
+/// What the session knows after a run that was set up so.
+fn known(ready: &Ready) -> Known {
+    Known {
+        system: Some(ready.setup.system.clone()),
+        rules: ready.rules.clone(),
+        tools: ready.setup.tools.specs().iter().map(|spec| spec.name.clone()).collect(),
+    }
+}
+
+#[tokio::test]
+async fn s2_the_first_run_renders_the_prompt_with_the_rules_and_says_what_it_gave() {
+    let world = Arc::new(World::new(&[("AGENTS.md", "Use tabs.\n")]));
+    let ready = ready(&world, Mode::Edit, Known::default()).await;
+    let system = &ready.setup.system;
+    assert!(system.contains("Use tabs."), "{system}");
+    assert!(system.contains(&format!("Today is {}", &utc(now_ms())[..10])), "{system}");
+    assert!(system.contains("Workspace: ws."), "{system}");
+    assert!(system.contains("Tools: edit, find, list, read, search, write."), "{system}");
+    assert_eq!(ready.notes, [""; 0]);
+    assert_eq!(ready.rules, [Rules { path: "AGENTS.md".into(), hash: Hash::of(b"Use tabs.\n") }]);
+}
+
+#[tokio::test]
+async fn s3_a_later_run_uses_the_prompt_as_it_is_and_hears_of_other_tools() {
+    let world = Arc::new(World::new(&[("AGENTS.md", "Use tabs.\n")]));
+    let first = ready(&world, Mode::Edit, Known::default()).await;
+    let known = Known { system: Some("The words of then.".into()), ..known(&first) };
+
+    let same = ready(&world, Mode::Edit, known.clone()).await;
+    assert_eq!(&*same.setup.system, "The words of then.");
+    assert_eq!(same.notes, [""; 0], "nothing differs");
+
+    let plan = ready(&world, Mode::Plan, known.clone()).await;
+    assert_eq!(&*plan.setup.system, "The words of then.");
+    insta::assert_snapshot!(plan.notes.join("\n"), @"In this run these tools are on offer: find, list, read, search. Files cannot be changed in it: explain what should change instead.");
+
+    let asked_first = Known { tools: vec!["read".into()], ..known };
+    let edit = ready(&world, Mode::Edit, asked_first).await;
+    insta::assert_snapshot!(edit.notes.join("\n"), @"In this run these tools are on offer: edit, find, list, read, search, write. Files may be changed in it.");
+}
+
+#[tokio::test]
+async fn s12_a_later_run_is_given_what_has_changed_as_a_note() {
+    let world = Arc::new(World::new(&[("AGENTS.md", "Use tabs.\n")]));
+    let first = ready(&world, Mode::Edit, Known::default()).await;
+    world.write("AGENTS.md", "Use spaces.\n");
+    let later = ready(&world, Mode::Edit, known(&first)).await;
+    assert_eq!(later.setup.system, first.setup.system);
+    let [note] = later.notes.as_slice() else { panic!("{:?}", later.notes) };
+    assert!(note.contains("has changed") && note.contains("Use spaces."), "{note}");
+    assert_eq!(later.rules[0].hash, Hash::of(b"Use spaces.\n"));
+}
+
+#[tokio::test]
+async fn s12_rules_that_cannot_be_read_fail_each_run() {
+    let world = Arc::new(World::new(&[]));
+    world.write("AGENTS.md", b"caf\xe9");
+    for known in [Known::default(), Known { system: Some("x".into()), ..Known::default() }] {
+        let error = set_up(&world, Mode::Edit, known).await.err().expect("it must not start");
+        assert!(error.contains("AGENTS.md is not UTF-8 text"), "{error}");
+    }
+}

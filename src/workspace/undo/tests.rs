@@ -1,0 +1,291 @@
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::protocol::Envelope;
+use crate::session::Changes;
+use crate::store::{self, Batch, Head, Keep, Report, SessionRow, StoreError, Stored, StoredRun, Tidied};
+use crate::tool::testing::World;
+
+/// A run in a folder, recorded as a session records it.
+struct Ran {
+    world: World,
+    run: RunId,
+    changes: Changes,
+    kept: Kept,
+}
+
+/// Records in memory: what undo asks a store for.
+#[derive(Default)]
+struct Kept {
+    records: Mutex<Vec<Record>>,
+    texts: Mutex<HashMap<Hash, Vec<u8>>>,
+}
+
+impl Ran {
+    fn new(files: &[(&str, &str)]) -> Self {
+        Self { world: World::new(files), run: RunId::new(), changes: Changes::default(), kept: Kept::default() }
+    }
+
+    /// The run makes a file read so, or makes it.
+    async fn writes(&mut self, path: &str, text: &str) {
+        let place = self.world.place(path);
+        let editor = &self.world.editor;
+        let what = match editor.read(&place).await {
+            Ok(base) => What::Edit { patch: Patch::between(&base, text), base },
+            Err(_) => What::Create { text: text.into() },
+        };
+        let change = Change { place: place.clone(), label: String::new(), what, cancel: CancellationToken::new() };
+        let Outcome::Applied(applied) = editor.apply(change).await else { panic!("{path} was not written") };
+        let (changed, texts) = self.changes.record(self.run, &place, &applied, &applied.hunks);
+        self.kept.push(Record::Changed(Box::new(changed)));
+        let mut kept = self.kept.texts.lock().expect("a lock");
+        kept.extend(texts.into_iter().map(|text| (Hash::of(&text), text)));
+    }
+
+    /// Undoes the run; a line for each document.
+    async fn undo(&self) -> Vec<String> {
+        self.undo_in(&self.world.context.roots).await
+    }
+
+    async fn undo_in(&self, roots: &Roots) -> Vec<String> {
+        let editor: &dyn Editor = &*self.world.editor;
+        let undoing = undo(editor, roots, &self.kept, SessionId::new(), self.run).await.expect("records");
+        // As the session does it.
+        self.kept.push(Record::Undone(store::Undone { run: self.run, uris: undoing.undone }));
+        let told = |file: FileUndone| match file.reason {
+            None => format!("{}: {:?}", file.shown, file.outcome),
+            Some(reason) => format!("{}: {:?}: {reason}", file.shown, file.outcome),
+        };
+        undoing.files.into_iter().map(told).collect()
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.world.top.join("ws").join(path).exists()
+    }
+}
+
+#[tokio::test]
+async fn files_and_buffers_are_restored_once_and_what_was_made_goes() {
+    let mut ran = Ran::new(&[("a.rs", "one\r\ntwo\r\n"), ("b.rs", "b\n")]);
+    ran.world.open("b.rs", "buffer\n");
+    ran.writes("a.rs", "one\n2\nthree\n").await;
+    ran.writes("b.rs", "BUFFER\n").await;
+    ran.writes("new/c.rs", "c\n").await;
+    ran.writes("a.rs", "1\n2\nthree\n").await;
+    ran.writes("new/c.rs", "c\nd\n").await;
+    assert_eq!(ran.undo().await, ["a.rs: Restored", "b.rs: Restored", "new/c.rs: Restored"]);
+    assert_eq!(ran.world.disk("a.rs"), "one\r\ntwo\r\n");
+    assert_eq!((ran.world.buffer("b.rs").as_str(), ran.world.disk("b.rs").as_str()), ("buffer\n", "b\n"));
+    assert!(!ran.exists("new/c.rs") && ran.exists("new"), "no folder goes");
+    assert_eq!(ran.undo().await, Vec::<String>::new(), "undone already");
+}
+
+#[tokio::test]
+async fn what_the_person_typed_stays_and_a_conflict_changes_nothing_in_its_file() {
+    let mut ran = Ran::new(&[("a.rs", "one\ntwo\nthree\n"), ("b.rs", "one\ntwo\nthree\n")]);
+    ran.writes("a.rs", "one\n2\nthree\n").await;
+    ran.writes("b.rs", "1\ntwo\n3\n").await;
+    ran.writes("made.rs", "made\n").await;
+    ran.world.write("a.rs", "zero\none\n2\nthree\n");
+    ran.world.write("b.rs", "1\ntwo\n3, typed\n");
+    ran.world.write("made.rs", "made\nmine\n");
+    let conflicts = [
+        "b.rs: Conflict: line 3 was changed after the run had changed something there, so nothing in b.rs was undone",
+        "made.rs: Conflict: line 2 was changed since the run had made made.rs, so it was not deleted",
+    ];
+    assert_eq!(ran.undo().await, [&["a.rs: Merged"], &conflicts[..]].concat());
+    assert_eq!(ran.world.disk("a.rs"), "zero\none\ntwo\nthree\n");
+    assert_eq!(ran.world.disk("b.rs"), "1\ntwo\n3, typed\n");
+    assert_eq!(ran.world.disk("made.rs"), "made\nmine\n");
+    // What conflicts can be undone later.
+    assert_eq!(ran.undo().await, conflicts);
+    ran.world.write("b.rs", "1\ntwo\n3\n");
+    assert_eq!(ran.undo().await, ["b.rs: Restored", conflicts[1]]);
+    assert_eq!(ran.world.disk("b.rs"), "one\ntwo\nthree\n");
+}
+
+#[tokio::test]
+async fn what_comes_after_an_undo_is_undone_alone() {
+    let mut ran = Ran::new(&[("a.rs", "one\ntwo\n")]);
+    ran.writes("a.rs", "1\ntwo\n").await;
+    assert_eq!(ran.undo().await, ["a.rs: Restored"]);
+    ran.writes("a.rs", "one\n2\n").await;
+    ran.world.write("a.rs", "one!\n2\n");
+    assert_eq!(ran.undo().await, ["a.rs: Merged"]);
+    assert_eq!(ran.world.disk("a.rs"), "one!\ntwo\n");
+}
+
+#[tokio::test]
+async fn an_open_file_that_the_run_made_loses_its_text_where_the_editor_cannot_delete() {
+    let mut ran = Ran::new(&[]);
+    ran.writes("made.rs", "made\n").await;
+    ran.world.open("made.rs", "made\n");
+    assert_eq!(ran.undo().await, ["made.rs: Restored"]);
+    assert_eq!(ran.world.buffer("made.rs"), "");
+}
+
+#[tokio::test]
+async fn what_is_gone_or_outside_or_a_link_now_is_told() {
+    let mut ran = Ran::new(&[("gone.rs", "a\n"), ("link.rs", "a\n"), ("other.rs", "b\n"), ("undone.rs", "a\n")]);
+    for path in ["gone.rs", "link.rs", "undone.rs", "made.rs"] {
+        ran.writes(path, "b\n").await;
+    }
+    for path in ["gone.rs", "link.rs", "made.rs"] {
+        fs::remove_file(ran.world.top.join("ws").join(path)).expect("removed");
+    }
+    ran.world.link("link.rs", "other.rs");
+    ran.world.write("undone.rs", "a\n");
+    fs::create_dir(ran.world.top.join("elsewhere")).expect("a folder");
+    let elsewhere = Roots::new(&[ran.world.top.join("elsewhere")]);
+    let outside = "gone.rs: Conflict: gone.rs is not in the folders that are open now; open its folder and undo again";
+    assert_eq!(ran.undo_in(&elsewhere).await[0], outside);
+    let leads = ran.world.top.join("ws/other.rs");
+    let link = format!(
+        "link.rs: Conflict: link.rs is a link now and leads to {}; undo changes only what the run had changed",
+        leads.display()
+    );
+    assert_eq!(
+        ran.undo().await,
+        [
+            "gone.rs: Conflict: gone.rs is not there any more, so there is nothing to take the changes out of",
+            &link,
+            "undone.rs: Restored",
+            "made.rs: Restored",
+        ]
+    );
+    assert_eq!(ran.world.disk("other.rs"), "b\n");
+}
+
+#[tokio::test]
+async fn what_the_editor_will_not_do_is_a_conflict_with_its_reason() {
+    let mut ran = Ran::new(&[("a.rs", "a\n")]);
+    ran.writes("a.rs", "b\n").await;
+    ran.world.next(Outcome::Refused { reason: "the editor says no".into() });
+    assert_eq!(ran.undo().await, ["a.rs: Conflict: the editor says no"]);
+    ran.world.next(Outcome::NotConfirmed { reason: "the editor did not answer within 10 s".into(), late: None });
+    assert_eq!(
+        ran.undo().await,
+        ["a.rs: Conflict: it is not confirmed that it was undone: the editor did not answer within 10 s"]
+    );
+    assert_eq!(ran.undo().await, ["a.rs: Restored"]);
+}
+
+#[tokio::test]
+async fn typing_at_the_moment_of_the_undo_is_kept() {
+    let mut ran = Ran::new(&[("a.rs", "")]);
+    ran.world.open("a.rs", "one\ntwo\nthree\n");
+    ran.writes("a.rs", "one\ntwo\n3\n").await;
+    ran.world.types_before_the_change("a.rs", "one!\ntwo\n3\n");
+    assert_eq!(ran.undo().await, ["a.rs: Merged"]);
+    assert_eq!(ran.world.buffer("a.rs"), "one!\ntwo\nthree\n");
+}
+
+#[tokio::test]
+async fn a_text_that_is_not_kept_any_more_is_told() {
+    let mut ran = Ran::new(&[("a.rs", "a\n")]);
+    ran.writes("a.rs", "b\n").await;
+    ran.kept.texts.lock().expect("a lock").clear();
+    assert_eq!(ran.undo().await, ["a.rs: Conflict: the text of a.rs before the change: it is gone"]);
+    assert_eq!(ran.world.disk("a.rs"), "b\n");
+}
+
+impl Kept {
+    fn push(&self, record: Record) {
+        // As a file keeps it.
+        let json = serde_json::to_string(&record).expect("JSON");
+        self.records.lock().expect("a lock").push(serde_json::from_str(&json).expect("a record"));
+    }
+}
+
+const NOT_ASKED: &str = "undo does not ask for it";
+
+#[async_trait]
+impl Store for Kept {
+    async fn changes(&self, _: SessionId, run: RunId) -> Result<Vec<Stored>, StoreError> {
+        let records = self.records.lock().expect("a lock");
+        let of_run = records.iter().filter(|record| record.run() == Some(run));
+        let stored =
+            |record: &Record| Stored { number: 0, at_ms: 0, hash: Hash::default(), record: Some(record.clone()) };
+        Ok(of_run.map(stored).collect())
+    }
+
+    async fn content(&self, hash: Hash) -> Result<Vec<u8>, StoreError> {
+        let texts = self.texts.lock().expect("a lock");
+        texts.get(&hash).cloned().ok_or_else(|| StoreError::Failed("it is gone".into()))
+    }
+
+    async fn append(&self, _: Batch) -> Result<Head, StoreError> {
+        unreachable!("{NOT_ASKED}")
+    }
+
+    async fn session(&self, _: SessionId) -> Result<Option<SessionRow>, StoreError> {
+        unreachable!("{NOT_ASKED}")
+    }
+
+    async fn sessions(&self, _: Option<&str>) -> Result<Vec<SessionRow>, StoreError> {
+        unreachable!("{NOT_ASKED}")
+    }
+
+    async fn active(&self, _: &str) -> Result<Option<SessionId>, StoreError> {
+        unreachable!("{NOT_ASKED}")
+    }
+
+    async fn set_active(&self, _: SessionId) -> Result<(), StoreError> {
+        unreachable!("{NOT_ASKED}")
+    }
+
+    async fn rename(&self, _: SessionId, _: &str) -> Result<(), StoreError> {
+        unreachable!("{NOT_ASKED}")
+    }
+
+    async fn delete(&self, _: SessionId) -> Result<(), StoreError> {
+        unreachable!("{NOT_ASKED}")
+    }
+
+    async fn resume(&self, _: SessionId) -> Result<(SessionRow, Vec<Stored>), StoreError> {
+        unreachable!("{NOT_ASKED}")
+    }
+
+    async fn records(&self, _: SessionId, _: RangeInclusive<u64>) -> Result<Vec<Stored>, StoreError> {
+        unreachable!("{NOT_ASKED}")
+    }
+
+    async fn runs(&self, _: SessionId, _: usize) -> Result<Vec<StoredRun>, StoreError> {
+        unreachable!("{NOT_ASKED}")
+    }
+
+    async fn run(&self, _: RunId) -> Result<Option<StoredRun>, StoreError> {
+        unreachable!("{NOT_ASKED}")
+    }
+
+    async fn events(&self, _: SessionId, _: Option<RunId>, _: u64) -> Result<Vec<Envelope>, StoreError> {
+        unreachable!("{NOT_ASKED}")
+    }
+
+    async fn retain(&self, _: SessionId, _: Keep) -> Result<(), StoreError> {
+        unreachable!("{NOT_ASKED}")
+    }
+
+    async fn verify(&self) -> Result<Report, StoreError> {
+        unreachable!("{NOT_ASKED}")
+    }
+
+    async fn tidy(&self) -> Result<Tidied, StoreError> {
+        unreachable!("{NOT_ASKED}")
+    }
+
+    async fn close(&self) {}
+
+    fn durable(&self) -> bool {
+        false
+    }
+
+    fn file(&self) -> Option<PathBuf> {
+        None
+    }
+}
