@@ -8,7 +8,7 @@ mod record;
 mod sqlite;
 
 pub use hash::{Hash, Head};
-pub use record::{Back, Base, Changed, Checkpoint, Item, Prepared, Record, Rules, Undone};
+pub use record::{Back, Base, Changed, Checkpoint, Item, Prepared, Record, Rules, Totals, Undone};
 pub use sqlite::{OpenError, Sqlite};
 
 use std::ops::RangeInclusive;

@@ -277,19 +277,26 @@ impl Workspace {
     /// # Errors
     /// A sentence that says what to do.
     pub async fn undo(&self, run: Option<RunId>) -> Result<Vec<FileUndone>, SessionError> {
-        let (session, run) = match run {
+        let active = self.session(None).await?;
+        let store = self.sessions.store().await?;
+        let (owner, run) = match run {
             Some(run) => (self.sessions.of_finished(run).await?, run),
             None => {
-                let session = self.session(None).await?;
-                session.refresh().await.map_err(sessions::other)?;
-                let newest = session.snapshots().into_iter().rev().find(|run| run.status.is_final());
+                active.refresh().await.map_err(sessions::other)?;
                 let none =
                     || SessionError::Other("no run of this session has finished yet; there is nothing to undo".into());
-                let run = newest.ok_or_else(none)?.id;
-                (session, run)
+                (active.clone(), self.sessions.newest_finished(&active).await?.ok_or_else(none)?)
             }
         };
-        let store = self.sessions.store().await?;
+        // The session that goes on hears of it, where the run is a part of what it goes on from.
+        let changes = store.changes(active.id(), run);
+        let session = if owner.id() == active.id()
+            || active.is_written() && !changes.await.map_err(sessions::other)?.is_empty()
+        {
+            active
+        } else {
+            owner
+        };
         let roots = with_buffers(&self.roots, self.editor.as_ref());
         let undoing = undo::undo(self.editor.as_ref(), &roots, store.as_ref(), session.id(), run).await?;
         if !undoing.undone.is_empty() {

@@ -265,14 +265,24 @@ impl Actor {
         self.tell(run, Event::RunFinished { status, result_text, error });
         self.commit().await;
         self.live = None;
+        self.retain(run).await;
+        self.advance().await;
+    }
+
+    /// Drops what is more than shall be kept, once a run has ended.
+    async fn retain(&mut self, run: RunId) {
+        if self.broken.is_some() || !self.runs.is_full(self.keep.events_per_run, run) {
+            return;
+        }
+        // The totals are folded from events that may be gone then.
+        self.stage.records.push(Record::Totals(self.state.totals()));
+        self.commit().await;
         if self.broken.is_none()
-            && self.runs.is_full(self.keep.events_per_run, run)
             && let Err(error) = self.store.retain(self.session, self.keep).await
         {
             // Nothing is lost by keeping more than was asked for; the next run's end tries again.
             tracing::warn!(session = %self.session, %error, "old events could not be dropped");
         }
-        self.advance().await;
     }
 
     /// Starts the next waiting run when none is live.

@@ -6,7 +6,7 @@ use super::Known;
 use crate::context::Accounting;
 use crate::model::{Block, Item, ToolResult};
 use crate::protocol::{ContextUse, Event, Usage};
-use crate::store::{Checkpoint, Prepared, Record, Rules};
+use crate::store::{Checkpoint, Prepared, Record, Rules, Totals};
 
 /// Everything that the next run goes on from.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +59,7 @@ impl State {
                 self.hear(&envelope.event);
             }
             Record::Changed(_) | Record::Undone(_) => {}
+            Record::Totals(totals) => (self.usage, self.requests) = (totals.usage, totals.requests),
             Record::Checkpoint(checkpoint) => *self = Self::of(checkpoint),
         }
     }
@@ -146,6 +147,11 @@ impl State {
 
     pub(super) fn accounting(&self) -> Accounting {
         self.accounting
+    }
+
+    /// What is kept before events are dropped.
+    pub(super) fn totals(&self) -> Totals {
+        Totals { usage: self.usage, requests: self.requests }
     }
 
     /// The figures that clients are shown.

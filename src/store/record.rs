@@ -30,6 +30,8 @@ pub enum Record {
     Changed(Box<Changed>),
     /// The person took back what a run had changed in some documents.
     Undone(Undone),
+    /// What all requests came to so far, before some of the events that tell of them are dropped.
+    Totals(Totals),
     /// The history goes on from here: everything that a restore needs of what stands before.
     Checkpoint(Box<Checkpoint>),
 }
@@ -45,6 +47,7 @@ impl Record {
             Self::Event(_) => "event",
             Self::Changed(_) => "changed",
             Self::Undone(_) => "undone",
+            Self::Totals(_) => "totals",
             Self::Checkpoint(_) => "checkpoint",
         }
     }
@@ -58,7 +61,7 @@ impl Record {
             Self::Event(envelope) => envelope.run_id,
             Self::Changed(changed) => Some(changed.run),
             Self::Undone(undone) => Some(undone.run),
-            Self::Checkpoint(_) => None,
+            Self::Totals(_) | Self::Checkpoint(_) => None,
         }
     }
 
@@ -172,6 +175,15 @@ pub struct Undone {
     pub run: RunId,
     /// The documents, as the records of the run's changes spell them.
     pub uris: Vec<String>,
+}
+
+/// What all requests of a session came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Their tokens.
+    pub usage: Usage,
+    /// How many there were.
+    pub requests: u64,
 }
 
 /// Everything that a restore needs of what stands before.

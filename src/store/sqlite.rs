@@ -197,9 +197,13 @@ impl Sqlite {
         }
         let mut new = Vec::with_capacity(ready.texts.len());
         {
-            let mut connection = self.read.take().await.map_err(no)?;
+            // While somebody reads for long, packing a text that is there already costs less than waiting.
+            let mut connection = self.read.try_take();
             for text in &ready.texts {
-                new.push(!has_blob(&mut connection, text.hash.bytes()).await.map_err(no)?);
+                new.push(match &mut connection {
+                    Some(connection) => !has_blob(connection, text.hash.bytes()).await.map_err(no)?,
+                    None => true,
+                });
                 large |= text.text.len() > LARGE;
             }
         }

@@ -9,7 +9,7 @@ use crate::protocol::{Envelope, RunId, SessionId};
 use crate::session::export::SessionView;
 use crate::session::{EventPage, Outlet, Parts, Session, Told, fork};
 use crate::settings::{Limits, Places};
-use crate::store::{Owner, Store, StoreError};
+use crate::store::{Owner, Store, StoreError, StoredRun};
 
 /// Sessions by what is known of them.
 pub(super) struct Sessions {
@@ -269,6 +269,25 @@ impl Sessions {
             return Err(SessionError::Other(why));
         }
         Ok(session)
+    }
+
+    /// The newest finished run of a session, or of what it forks from.
+    pub(super) async fn newest_finished(&self, session: &Session) -> Result<Option<RunId>, SessionError> {
+        let newest = session.snapshots().into_iter().rev().find(|run| run.status.is_final()).map(|run| run.id);
+        if newest.is_some() || !session.is_written() {
+            return Ok(newest);
+        }
+        let store = self.store().await?;
+        let mut row = store.session(session.id()).await.map_err(other)?;
+        while let Some(parent) = row.and_then(|row| row.parent) {
+            let runs = store.runs(parent.session, self.limits.max_runs).await.map_err(other)?;
+            let shared = |run: &&StoredRun| run.snapshot.status.is_final() && run.first <= parent.record;
+            if let Some(run) = runs.iter().rev().find(shared) {
+                return Ok(Some(run.snapshot.id));
+            }
+            row = store.session(parent.session).await.map_err(other)?;
+        }
+        Ok(None)
     }
 
     /// Every open session. Never waits.

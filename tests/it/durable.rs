@@ -437,7 +437,34 @@ async fn r4_of_old_runs_and_events_only_so_many_are_kept_and_reading_says_so() {
     assert_eq!((kept.len(), &page["retentionGap"]), (3, &json!(true)), "{page}");
     assert_eq!(kept.last().expect("one")["event"]["type"], "runFinished");
     assert_eq!(page["next"], kept[2]["sequence"], "the count goes on");
+    let before = status(&client).await;
+    assert_eq!(before["requests"], 4, "{before}");
+    client.stop().await;
+    let after = status(&place.server().await).await;
+    assert_eq!(
+        (&after["requests"], &after["usage"]),
+        (&before["requests"], &before["usage"]),
+        "totals are not trimmed"
+    );
     verified(&place.state);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn undo_in_a_fork_takes_back_the_run_that_it_goes_on_from_and_the_model_of_the_fork_hears_it() {
+    let place = Place::new(vec![(
+        "change",
+        vec![calls(&[("read", json!({ "path": "a.rs" }))]), calls(&[edit("a.rs", &[("two", "2")])]), says("done")],
+    )]);
+    let file = place.workspace.join("a.rs");
+    let client = place.server().await;
+    let uri = client.open(&file, "one\ntwo\n");
+    ask(&client, "change").await;
+    client.execute("cowrite.session.fork", json!({})).await.expect("a fork");
+    let before = status(&client).await["items"].as_u64().expect("a number");
+    let answer = client.execute("cowrite.undo", json!({})).await.expect("undone");
+    assert_eq!(answer["files"][0]["outcome"], "restored", "{answer}");
+    assert_eq!(client.text(&uri), "one\ntwo\n");
+    assert_eq!(status(&client).await["items"], before + 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

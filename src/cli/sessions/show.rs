@@ -97,6 +97,7 @@ impl Shown {
                 }
             }
             Some(Record::Changed(_) | Record::Undone(_)) => {}
+            Some(Record::Totals(totals)) => (self.usage, self.requests) = (totals.usage, totals.requests),
         }
     }
 

@@ -82,6 +82,7 @@ impl Section {
             Record::Event(envelope) => self.event(&envelope.event),
             // The edit is told by its event.
             Record::Changed(_) => {}
+            Record::Totals(_) => {}
             Record::Undone(undone) => {
                 let files: Vec<String> = undone.uris.iter().map(|uri| inline(&self.shown(uri))).collect();
                 self.say(format!(

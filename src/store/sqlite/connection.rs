@@ -147,6 +147,12 @@ impl Lane {
         MutexGuard::try_map(guard, Option::as_mut).map_err(|_| sqlx::Error::WorkerCrashed)
     }
 
+    /// The connection, when nobody uses it and it is there.
+    pub(super) fn try_take(&self) -> Option<MappedMutexGuard<'_, SqliteConnection>> {
+        let guard = self.connection.try_lock().ok()?;
+        MutexGuard::try_map(guard, Option::as_mut).ok()
+    }
+
     /// Lets go of a connection that has failed. One in memory is all there is, so it stays.
     pub(super) async fn renew(&self) {
         if self.place.file.is_some() {
