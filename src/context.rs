@@ -2,6 +2,8 @@
 //!
 //! Wires and LSP are unknown here.
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{Block, Item};
 use crate::protocol::{ContextSource, ContextUse, Usage};
 
@@ -9,7 +11,7 @@ use crate::protocol::{ContextSource, ContextUse, Usage};
 const BYTES_PER_TOKEN: u64 = 4;
 
 /// Counts what a session's requests hold. Its cost follows what is new, not what is there.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accounting {
     /// What the provider counted for the last request and its answer.
     measured: Option<u64>,

@@ -35,7 +35,7 @@ use self::mailbox::{Entry, Mailbox};
 use self::runs::Runs;
 use self::state::State;
 use crate::agent::Setup;
-use crate::protocol::{RunId, RunSnapshot, SessionId};
+use crate::protocol::{Envelope, RunId, RunSnapshot, SessionId};
 use crate::settings::Limits;
 use crate::store::{Begins, Head, Keep, Owner, Rules, Store, StoreError, Stored, StoredRun, Undone};
 use crate::tool::Reads;
@@ -129,17 +129,18 @@ impl Session {
             head: Head::default(),
             state: State::default(),
             cut: Vec::new(),
+            ended: Vec::new(),
             keep: parts.keep(),
         };
         Self::open(parts, folder, opening, Vec::new())
     }
 
     /// A session as the store has it. Where a run of another living process is under way, as it stood before that run: going
-    /// on from there makes a fork.
+    /// on from there makes a fork. `ended` are ends of runs that were told and could not be recorded: [`Session::unrecorded_ends`].
     ///
     /// # Errors
     /// When it is not there or cannot be read.
-    pub async fn restore(parts: &Parts, session: SessionId) -> Result<Self, StoreError> {
+    pub async fn restore(parts: &Parts, session: SessionId, ended: Vec<Envelope>) -> Result<Self, StoreError> {
         let (row, mut records) = parts.store.resume(session).await?;
         let runs = parts.store.runs(session, parts.limits.max_runs).await?;
         let unfinished = |run: &&StoredRun| !run.snapshot.status.is_final();
@@ -158,7 +159,7 @@ impl Session {
             None => runs.iter().filter(unfinished).cloned().collect(),
             Some(_) => Vec::new(),
         };
-        let opening = Opening { session, begins: None, head, state: folded(&records), cut, keep: parts.keep() };
+        let opening = Opening { session, begins: None, head, state: folded(&records), cut, ended, keep: parts.keep() };
         Ok(Self::open(parts, &row.folder, opening, runs))
     }
 
@@ -198,6 +199,18 @@ impl Session {
     #[must_use]
     pub fn head(&self) -> Head {
         self.runs.head()
+    }
+
+    /// The ends of runs that were told and could not be recorded.
+    #[must_use]
+    pub fn unrecorded_ends(&self) -> Vec<Envelope> {
+        self.runs.unrecorded_ends()
+    }
+
+    /// Whether another process wrote to it while it was opened here: then it must be opened anew.
+    #[must_use]
+    pub fn is_stale(&self) -> bool {
+        self.runs.is_stale()
     }
 
     /// Why nothing can be written any more, when that is so.

@@ -18,7 +18,7 @@ use super::{Prepare, Ready, Start};
 use crate::agent::{Agent, Ended, Setup};
 use crate::context::Accounting;
 use crate::model::Item;
-use crate::protocol::{Event, RunId, RunStatus, SessionId};
+use crate::protocol::{Envelope, Event, RunId, RunStatus, SessionId};
 use crate::store::{Begins, Checkpoint, Head, Keep, Prepared, Record, Store, StoreError, StoredRun};
 
 /// What the actor owns.
@@ -53,7 +53,15 @@ pub(super) struct Opening {
     pub(super) state: State,
     /// Runs whose process is gone.
     pub(super) cut: Vec<StoredRun>,
+    /// What was told of the ends of some of them, and could not be recorded then.
+    pub(super) ended: Vec<Envelope>,
     pub(super) keep: Keep,
+}
+
+/// Runs that nobody works at any more, though their end is not recorded.
+pub(super) struct Cut {
+    runs: Vec<StoredRun>,
+    ended: Vec<Envelope>,
 }
 
 struct Waiting {
@@ -87,8 +95,8 @@ impl Actor {
         mailbox: Arc<Mailbox>,
         store: Arc<dyn Store>,
         outlet: Arc<dyn Outlet>,
-    ) -> (Self, Vec<StoredRun>) {
-        let Opening { session, begins, head, state, cut, keep } = opening;
+    ) -> (Self, Cut) {
+        let Opening { session, begins, head, state, cut, ended, keep } = opening;
         runs.set_figures(state.figures());
         let actor = Self {
             session,
@@ -108,11 +116,11 @@ impl Actor {
             live: None,
             stopping: false,
         };
-        (actor, cut)
+        (actor, Cut { runs: cut, ended })
     }
 
     /// Works until the shutdown, and then until the live run has ended.
-    pub(super) async fn run(mut self, cut: Vec<StoredRun>, shutdown: CancellationToken) {
+    pub(super) async fn run(mut self, cut: Cut, shutdown: CancellationToken) {
         let _reader = Reader(self.mailbox.clone());
         self.interrupt(cut).await;
         let mut closed = false;
@@ -221,9 +229,13 @@ impl Actor {
     }
 
     /// Ends runs whose process died while they were under way. What their calls did is told as unknown; nothing is done again.
-    async fn interrupt(&mut self, cut: Vec<StoredRun>) {
-        for run in cut {
+    async fn interrupt(&mut self, Cut { runs, ended }: Cut) {
+        for run in runs {
             let under_way = run.snapshot.status != RunStatus::Created;
+            if let Some(ended) = ended.iter().find(|ended| ended.run_id == Some(run.snapshot.id)) {
+                self.runs.stage_ended(&mut self.stage, &run, ended);
+                continue;
+            }
             self.runs.stage_lost(&mut self.stage, &run);
             let mut error = if under_way {
                 "Cowrite was ended while this run was under way; ask to go on to continue.".to_owned()
@@ -264,6 +276,10 @@ impl Actor {
         };
         self.tell(run, Event::RunFinished { status, result_text, error });
         self.commit().await;
+        if let Some(checkpoint) = self.state.checkpoint() {
+            self.stage.records.push(Record::Checkpoint(Box::new(checkpoint)));
+            self.commit().await;
+        }
         self.live = None;
         self.retain(run).await;
         self.advance().await;

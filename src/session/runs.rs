@@ -32,6 +32,8 @@ struct Inner {
     figures: Figures,
     /// Why nothing can be written any more.
     broken: Option<String>,
+    /// Another process wrote to the session while it was opened here.
+    stale: bool,
 }
 
 struct Run {
@@ -113,7 +115,7 @@ impl Runs {
     /// The runs of a session that has them in the store already.
     pub(super) fn new(session: SessionId, head: Head, written: bool, limits: &Limits, stored: Vec<StoredRun>) -> Self {
         let runs = stored.into_iter().map(Run::stored).collect();
-        let inner = Inner { session, head, written, runs, figures: Figures::default(), broken: None };
+        let inner = Inner { session, head, written, runs, figures: Figures::default(), broken: None, stale: false };
         Self { max_runs: limits.max_runs, inner: Mutex::new(inner) }
     }
 
@@ -300,6 +302,26 @@ impl Runs {
         stage.moved.push(Moved { snapshot, recorded });
     }
 
+    /// The end of a run that was told and could not be recorded then: it is recorded as it was told.
+    pub(super) fn stage_ended(&self, stage: &mut Stage, run: &StoredRun, ended: &Envelope) {
+        self.stage_lost(stage, &StoredRun { reserved: ended.sequence.saturating_sub(1), ..run.clone() });
+        if let Some(moved) = stage.moved.last_mut()
+            && moved.snapshot.follow(&ended.event).is_some()
+        {
+            moved.snapshot.event_count = ended.sequence;
+            moved.snapshot.updated_at_ms = ended.timestamp_ms;
+            moved.recorded = ended.sequence;
+            stage.records.push(Record::Event(ended.clone()));
+        }
+    }
+
+    /// The ends of runs that were told and could not be recorded.
+    pub(super) fn unrecorded_ends(&self) -> Vec<Envelope> {
+        let inner = self.lock();
+        let ended = inner.runs.iter().filter(|run| run.snapshot.status.is_final());
+        ended.filter_map(|run| run.log.as_ref()?.events.back().cloned()).collect()
+    }
+
     /// A run as it stands, to be kept without an event.
     pub(super) fn stage_standing(&self, stage: &mut Stage, run: RunId) {
         if stage.moved.iter().all(|moved| moved.snapshot.id != run)
@@ -371,7 +393,14 @@ impl Runs {
 
     /// Leaves runs that are not finished to the store.
     pub(super) fn forget_unfinished(&self) {
-        self.lock().runs.retain(|run| run.snapshot.status.is_final());
+        let mut inner = self.lock();
+        inner.stale = true;
+        inner.runs.retain(|run| run.snapshot.status.is_final());
+    }
+
+    /// Whether another process wrote to the session while it was opened here.
+    pub(super) fn is_stale(&self) -> bool {
+        self.lock().stale
     }
 
     /// Whether the store keeps more than it shall.

@@ -8,6 +8,9 @@ use crate::model::{Block, Item, ToolResult};
 use crate::protocol::{ContextUse, Event, Usage};
 use crate::store::{Checkpoint, Prepared, Record, Rules, Totals};
 
+/// Records after which the end of a run makes a checkpoint: reading so many takes a few milliseconds.
+const CHECKPOINT_EVERY: usize = 2_000;
+
 /// Everything that the next run goes on from.
 #[derive(Clone, Debug, Default)]
 pub(super) struct State {
@@ -24,6 +27,8 @@ pub(super) struct State {
     told: u64,
     /// The calls of the newest message that have no result yet.
     open: Vec<OpenCall>,
+    /// Records since the newest checkpoint.
+    since: usize,
 }
 
 /// A call between its message and its result.
@@ -49,6 +54,7 @@ pub(super) struct Cut {
 impl State {
     /// Takes in a record.
     pub(super) fn apply(&mut self, record: &Record) {
+        self.since += 1;
         match record {
             Record::Prepared(prepared) => self.prepare(prepared),
             Record::Item { item, .. } => self.push(item.clone()),
@@ -78,7 +84,24 @@ impl State {
         for item in &checkpoint.items {
             state.push(item.clone());
         }
+        state.accounting = checkpoint.accounting;
         state
+    }
+
+    /// What spares a restore everything before it, once there is much of it.
+    pub(super) fn checkpoint(&self) -> Option<Checkpoint> {
+        (self.since >= CHECKPOINT_EVERY).then(|| Checkpoint {
+            reason: "kept".into(),
+            system: self.system.clone(),
+            tools: self.tools.clone(),
+            rules: self.rules.clone(),
+            items: self.history.clone(),
+            usage: self.usage,
+            requests: self.requests,
+            context: self.context,
+            accounting: self.accounting,
+            told: self.told,
+        })
     }
 
     fn prepare(&mut self, prepared: &Prepared) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Hash;
+use crate::context::Accounting;
 pub use crate::model::Item;
 use crate::protocol::{ContextUse, Envelope, Event, Mode, RunId, Usage};
 
@@ -190,7 +191,7 @@ pub struct Totals {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Checkpoint {
-    /// Why it was made: `cleared` or `compacted`.
+    /// Why it was made: `cleared`, `compacted`, or `kept`, which changes nothing and spares a restore the records before it.
     pub reason: String,
     /// The system prompt.
     pub system: Option<Arc<str>>,
@@ -206,6 +207,8 @@ pub struct Checkpoint {
     pub requests: u64,
     /// How full the context is.
     pub context: Option<ContextUse>,
+    /// What that is reckoned from.
+    pub accounting: Accounting,
     /// Events of the session's own that were told so far.
     pub told: u64,
 }

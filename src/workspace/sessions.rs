@@ -71,8 +71,9 @@ impl Sessions {
     }
 
     async fn active_in_turn(&self, folder: &str) -> Result<Session, SessionError> {
-        if let Some(session) = self.known().active.get(folder) {
-            return Ok(session.clone());
+        let known = self.known().active.get(folder).cloned();
+        if let Some(session) = known.filter(|session| !session.is_stale()) {
+            return Ok(session);
         }
         let store = self.store().await?;
         let stored = store.active(folder).await.map_err(other)?;
@@ -163,10 +164,11 @@ impl Sessions {
         let row = store.session(id).await.map_err(other)?;
         let moved = row.as_ref().is_some_and(|row| !row.ours && row.head != session.head());
         if session.broken().is_some() || moved && session.unfinished().is_empty() {
+            let ended = session.unrecorded_ends();
             self.forget(&session);
             session.close();
             session = match row {
-                Some(_) => self.open(id).await?,
+                Some(_) => self.restore(id, ended).await?,
                 // Its very first records could not be kept.
                 None => self.begin(&store, &session.folder().clone(), ""),
             };
@@ -332,11 +334,21 @@ impl Sessions {
     /// An open session, or one from the store.
     async fn open(&self, id: SessionId) -> Result<Session, SessionError> {
         let found = self.known().open.iter().find(|session| session.id() == id).cloned();
-        if let Some(session) = found {
-            return Ok(session);
+        match found {
+            Some(stale) if stale.is_stale() && stale.unfinished().is_empty() => {
+                self.forget(&stale);
+                stale.close();
+            }
+            Some(session) => return Ok(session),
+            None => {}
         }
+        self.restore(id, Vec::new()).await
+    }
+
+    /// One from the store.
+    async fn restore(&self, id: SessionId, ended: Vec<Envelope>) -> Result<Session, SessionError> {
         let store = self.store().await?;
-        let session = Session::restore(&self.parts(&store), id).await.map_err(|error| match error {
+        let session = Session::restore(&self.parts(&store), id, ended).await.map_err(|error| match error {
             StoreError::NoSession(id) => SessionError::NoSession(id),
             error => other(error),
         })?;

@@ -18,7 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("model", &["protocol", "settings"]),
     ("tool", &["protocol", "text", "edit", "editor", "permission", "disk", "settings", "model"]),
     ("context", &["protocol", "model"]),
-    ("store", &["protocol", "model"]),
+    ("store", &["protocol", "model", "context"]),
     ("agent", &["protocol", "editor", "permission", "settings", "model", "tool", "context"]),
     ("command", &["protocol", "settings"]),
     ("session", &["protocol", "editor", "edit", "text", "settings", "model", "tool", "context", "store", "agent"]),

@@ -528,10 +528,32 @@ async fn a_write_that_fails_fails_the_run_and_nothing_of_it_is_claimed_until_the
     let kept = events(&client, &run).await;
     numbers(&kept);
     let told: Vec<&Value> = told.iter().filter(|told| told["runId"] == run).collect();
-    let (_, before) = told.split_last().expect("its end");
-    for event in before.iter().filter(|told| told["event"]["type"] != "textDelta") {
-        assert!(kept.contains(event), "{event} was told and is not there");
+    for event in told.iter().filter(|told| told["event"]["type"] != "textDelta") {
+        assert!(kept.contains(event), "{event} was told and is not there: {:#?}", kept.last());
     }
+    verified(&place.state);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s4_a_long_session_is_restored_from_a_checkpoint_with_nothing_missing() {
+    let looks: Vec<(&str, Value)> = (0..100).map(|_| ("read", json!({ "path": "a.rs" }))).collect();
+    let mut turns: Vec<Value> = (0..10).map(|_| calls(&looks)).collect();
+    turns.push(says("seen"));
+    let place = Place::new(vec![("look", turns), ("go on", vec![says("done")])]);
+    std::fs::write(place.workspace.join("a.rs"), "fn a() {}\n").expect("written");
+    let one = place.server().await;
+    ask(&one, "look").await;
+    ask(&one, "go on").await;
+    let before = status(&one).await;
+    one.stop().await;
+    let two = place.server().await;
+    let after = status(&two).await;
+    for field in ["context", "usage", "requests", "items", "runs"] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    ask(&two, "go on").await;
+    let export = two.execute("cowrite.session.export", json!({ "format": "json" })).await.expect("a text");
+    assert_eq!(text(&export["text"]).matches("\"reason\": \"kept\"").count(), 1, "one checkpoint was made");
     verified(&place.state);
 }
 
