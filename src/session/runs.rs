@@ -1,5 +1,7 @@
 //! The runs of a session: snapshots and events, which change together under one mutex.
 
+mod snapshot;
+
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::stage::{Moved, Stage};
 use super::state::Figures;
 use super::{QUEUE, StartError};
-use crate::protocol::{EditCount, Envelope, Event, RunId, RunSnapshot, RunStatus, SessionId, Usage, now_ms};
+use crate::protocol::{Envelope, Event, RunId, RunSnapshot, RunStatus, SessionId, Usage, now_ms};
 use crate::settings::Limits;
 use crate::store::{Head, Owner, Record, RunMoved, StoredRun};
 
@@ -459,45 +461,6 @@ impl Run {
 
     fn is_unfinished_here(&self) -> bool {
         !self.foreign && !self.snapshot.status.is_final()
-    }
-}
-
-impl RunSnapshot {
-    /// Moves with an event; `None` when the run's state does not allow it.
-    fn follow(&mut self, event: &Event) -> Option<()> {
-        match event {
-            Event::RunStarted { .. } => self.status = self.status.to(RunStatus::Executing)?,
-            Event::Planning { steps } => {
-                let next = if steps.iter().all(|step| step.done) { RunStatus::Executing } else { RunStatus::Planning };
-                if self.status != next {
-                    self.status = self.status.to(next)?;
-                }
-            }
-            Event::Verifying { .. } if self.status != RunStatus::Verifying => {
-                self.status = self.status.to(RunStatus::Verifying)?;
-            }
-            Event::Verified { summary, .. } => self.verification = Some(summary.clone()),
-            Event::TurnStarted { .. } if self.status == RunStatus::Verifying => {
-                self.status = self.status.to(RunStatus::Executing)?;
-            }
-            Event::Usage { usage, .. } => self.usage.add(usage),
-            Event::EditApplied { uri, hunks, .. } => self.count_edit(uri, hunks.len()),
-            Event::RunFinished { status, result_text, error } => {
-                self.status = self.status.to(*status)?;
-                self.result_text.clone_from(result_text);
-                self.error.clone_from(error);
-            }
-            _ => {}
-        }
-        Some(())
-    }
-
-    fn count_edit(&mut self, uri: &str, hunks: usize) {
-        let hunks = u32::try_from(hunks).unwrap_or(u32::MAX);
-        match self.edits.iter_mut().find(|edit| edit.uri == uri) {
-            Some(edit) => edit.hunks += hunks,
-            None => self.edits.push(EditCount { uri: uri.to_owned(), hunks }),
-        }
     }
 }
 
