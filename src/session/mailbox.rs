@@ -115,6 +115,7 @@ impl Mailbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::journal::kept;
 
     fn delta(run: RunId, text: &str) -> Entry {
         Entry::Event { run, event: Event::TextDelta { text: text.into() } }
@@ -156,5 +157,21 @@ mod tests {
         assert_eq!(texts(&mailbox, false), [""; 0]);
         mailbox.push(Entry::Look);
         assert_eq!(texts(&mailbox, false), ["a", "look"]);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_reader_that_is_gone_is_answered() {
+        let mailbox = Arc::<Mailbox>::default();
+        let reader = Reader(mailbox.clone());
+        let waiting = tokio::spawn({
+            let mailbox = mailbox.clone();
+            async move { kept(&mailbox, |kept| Entry::Clear { kept }).await }
+        });
+        mailbox.filled().await;
+        drop(reader);
+        assert!(waiting.await.expect("no panic").is_err(), "what had come in already");
+        let late = kept(&mailbox, |kept| Entry::Clear { kept });
+        let late = tokio::time::timeout(std::time::Duration::from_secs(5), late).await;
+        assert!(late.expect("an answer").is_err(), "what came too late");
     }
 }

@@ -305,4 +305,23 @@ mod tests {
         assert_eq!((state.history().len(), figures.requests, figures.usage), (0, 0, Usage::default()));
         assert_eq!(state.told(), 3, "the session's own events are counted on");
     }
+
+    #[test]
+    fn s4_a_checkpoint_restores_what_the_next_run_goes_on_from() {
+        let mut state = State::default();
+        let context = ContextUse { used: 90, limit: None, source: ContextSource::Measured };
+        let usage = Usage { input: Some(90), ..Usage::default() };
+        state.apply(&item(Item::User { text: "x".repeat(4000) }));
+        state.apply(&event(Event::Usage { usage, context }));
+        assert!(state.checkpoint().is_none(), "not for a few records");
+        for _ in 0..CHECKPOINT_EVERY {
+            state.apply(&event(Event::TurnStarted { turn: 1 }));
+        }
+        let checkpoint = state.checkpoint().expect("there is much before it");
+        let mut restored = State::default();
+        restored.apply(&Record::Checkpoint(Box::new(checkpoint)));
+        assert_eq!(restored.accounting(), state.accounting(), "what was measured is not estimated again");
+        assert_eq!((restored.history().len(), restored.totals()), (1, state.totals()));
+        assert!(restored.checkpoint().is_none());
+    }
 }

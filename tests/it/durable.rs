@@ -655,28 +655,3 @@ async fn r3_each_fork_has_a_series_of_events_of_its_own() {
         assert_eq!((numbers(told), &page["next"]), (1, &json!(1)));
     }
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_undo_whose_session_is_let_go_meanwhile_is_answered() {
-    let place = Place::new(vec![(
-        "change",
-        vec![calls(&[("read", json!({ "path": "a.rs" }))]), calls(&[edit("a.rs", &[("two", "2")])]), says("done")],
-    )]);
-    let file = place.workspace.join("a.rs");
-    let client = place.server().await;
-    client.open(&file, "one\ntwo\n");
-    let (run, _) = ask(&client, "change").await;
-    client.be_deaf_to("workspace/applyEdit");
-    let (_, undo) =
-        client.send("workspace/executeCommand", json!({ "command": "cowrite.undo", "arguments": [{ "runId": run }] }));
-    client
-        .until("the edit that takes it back", |_, requests| {
-            let edits = requests.iter().filter(|request| request["method"] == "workspace/applyEdit");
-            (edits.count() == 2).then_some(())
-        })
-        .await;
-    client.execute("cowrite.session.new", json!({})).await.expect("a new one");
-    let answered =
-        tokio::time::timeout(crate::client::PATIENCE, undo).await.expect("an answer").expect("the reader lives");
-    assert_eq!(answered.expect("a list")["files"][0]["outcome"], "conflict", "the editor never showed it");
-}
