@@ -8,6 +8,21 @@ use tokio::sync::Mutex;
 use crate::settings::Places;
 use crate::store::{Sqlite, Store};
 
+/// A store for one look.
+pub(super) struct Glance {
+    pub(super) store: Arc<dyn Store>,
+    passing: bool,
+}
+
+impl Glance {
+    /// The look is over.
+    pub(super) async fn over(self) {
+        if self.passing {
+            self.store.close().await;
+        }
+    }
+}
+
 /// The store, once it is open.
 pub(super) struct Keeping {
     places: Places,
@@ -34,6 +49,23 @@ impl Keeping {
         let store: Arc<dyn Store> = Arc::new(store);
         *open = Some(store.clone());
         Ok((store, notice))
+    }
+
+    /// The store for one look at what is in it, to be closed after that; the open one where there is one. Keeping it open
+    /// costs an idle server memory. A damaged file is left to the first command that needs the store.
+    ///
+    /// # Errors
+    /// A sentence, when there is something that cannot be opened.
+    pub(super) async fn glance(&self) -> Result<Glance, String> {
+        let open = self.open.lock().await;
+        match (open.as_ref(), &self.places.state) {
+            (Some(store), _) => Ok(Glance { store: store.clone(), passing: false }),
+            (None, Some(folder)) => {
+                let store = Sqlite::open_as_it_is(folder).await.map_err(|error| error.to_string())?;
+                Ok(Glance { store: Arc::new(store), passing: true })
+            }
+            (None, None) => Err("there is no state folder".to_owned()),
+        }
     }
 
     /// The store, when it is open already.

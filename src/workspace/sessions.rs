@@ -43,6 +43,13 @@ pub enum SessionError {
     Other(String),
 }
 
+/// Whether a run of the session that a folder goes on with did not come to its end.
+async fn was_cut_off(store: &dyn Store, folder: &str) -> Result<bool, StoreError> {
+    let Some(session) = store.active(folder).await? else { return Ok(false) };
+    let runs = store.runs(session, crate::session::QUEUE + 1).await?;
+    Ok(runs.iter().any(|run| !run.snapshot.status.is_final()))
+}
+
 impl From<String> for SessionError {
     fn from(why: String) -> Self {
         Self::Other(why)
@@ -302,21 +309,24 @@ impl Sessions {
         if self.keeping.file().is_none() {
             return;
         }
+        let glance = match self.keeping.glance().await {
+            Ok(glance) => glance,
+            Err(problem) => return tracing::warn!(problem, "the last sessions could not be looked at"),
+        };
+        let mut cut_off = Vec::new();
         for folder in folders {
-            if let Err(problem) = self.look_back_at(folder).await {
-                tracing::warn!(folder, %problem, "the last session could not be looked at");
+            match was_cut_off(glance.store.as_ref(), folder).await {
+                Ok(true) => cut_off.push(folder),
+                Ok(false) => {}
+                Err(problem) => tracing::warn!(folder, %problem, "the last session could not be looked at"),
             }
         }
-    }
-
-    async fn look_back_at(&self, folder: &str) -> Result<(), SessionError> {
-        let store = self.store().await?;
-        let Some(id) = store.active(folder).await.map_err(other)? else { return Ok(()) };
-        let runs = store.runs(id, crate::session::QUEUE + 1).await.map_err(other)?;
-        if runs.iter().any(|run| !run.snapshot.status.is_final()) {
-            self.active(folder).await?;
+        glance.over().await;
+        for folder in cut_off {
+            if let Err(problem) = self.active(folder).await {
+                tracing::warn!(folder, %problem, "the last session could not be opened");
+            }
         }
-        Ok(())
     }
 
     /// Goes on in memory.

@@ -10,7 +10,7 @@ use crate::script::{calls, edit};
 
 /// 1,000 in a campaign.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn campaign_cancels_at_random_moments_are_acknowledged_and_leave_a_valid_history() {
+async fn campaign_cancels_r7_at_random_moments_are_acknowledged_and_leave_a_valid_history() {
     let folder = tempfile::tempdir().expect("a folder");
     let real = folder.path().canonicalize().expect("real");
     std::fs::write(real.join("a.rs"), "").expect("written");

@@ -8,7 +8,7 @@ use crate::client::{Client, Personality, Setup};
 use crate::script::{calls, edit, endless, says};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_every_request_to_the_client_unanswered_the_cancel_still_works() {
+async fn r7_with_every_request_to_the_client_unanswered_the_cancel_still_works() {
     for personality in Personality::ALL {
         let folders: Vec<_> = (0..6).map(|_| tempfile::tempdir().expect("a folder")).collect();
         let paths: Vec<_> = folders.iter().map(|folder| folder.path().canonicalize().expect("real")).collect();

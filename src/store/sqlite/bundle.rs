@@ -4,6 +4,9 @@
 
 use std::str::{FromStr, Split};
 
+use sqlx::sqlite::SqliteRow;
+
+use super::row::Read as _;
 use crate::store::Hash;
 
 /// Rows that are strung together at a time: enough to make waking up cheap, few enough to keep memory small.
@@ -15,6 +18,12 @@ pub(super) struct Words<'a>(Split<'a, char>);
 impl<'a> Words<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         Self(text.split(' '))
+    }
+
+    /// The words of a column.
+    pub(super) fn of(row: &'a SqliteRow, column: usize) -> Result<Self, sqlx::Error> {
+        let text = std::str::from_utf8(row.any_bytes(column)?).map_err(|_| wrong("a text is none"))?;
+        Ok(Self::new(text))
     }
 
     /// The next word; none behind the last.
@@ -39,6 +48,11 @@ pub(super) struct Pieces<'a>(&'a [u8]);
 impl<'a> Pieces<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
+    }
+
+    /// What a column holds.
+    pub(super) fn of(row: &'a SqliteRow, column: usize) -> Result<Self, sqlx::Error> {
+        row.any_bytes(column).map(Self)
     }
 
     pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], sqlx::Error> {
