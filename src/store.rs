@@ -11,7 +11,7 @@ pub use hash::{Hash, Head};
 pub use record::{Back, Base, Changed, Checkpoint, Item, Prepared, Record, Rules, Totals, Undone};
 pub use sqlite::{OpenError, Sqlite};
 
-use std::ops::RangeInclusive;
+use std::ops::{Deref, RangeInclusive};
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -82,10 +82,25 @@ pub struct SessionRow {
     pub runs: u64,
     /// Where it forks from.
     pub parent: Option<Parent>,
+}
+
+/// A session by itself, as it stands: what lists show of it, and where its chain is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// What lists show.
+    pub row: SessionRow,
     /// Its newest record.
     pub head: Head,
     /// Whether this process was the last to write to it.
     pub ours: bool,
+}
+
+impl Deref for Standing {
+    type Target = SessionRow;
+
+    fn deref(&self) -> &SessionRow {
+        &self.row
+    }
 }
 
 /// A run, as it was last kept.
@@ -210,7 +225,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// When it cannot be read.
-    async fn session(&self, session: SessionId) -> Result<Option<SessionRow>, StoreError>;
+    async fn session(&self, session: SessionId) -> Result<Option<Standing>, StoreError>;
 
     /// The sessions of a folder, or all, the one that was written last first.
     ///
@@ -247,7 +262,7 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// When the session is not there or cannot be read.
-    async fn resume(&self, session: SessionId) -> Result<(SessionRow, Vec<Stored>), StoreError>;
+    async fn resume(&self, session: SessionId) -> Result<(Standing, Vec<Stored>), StoreError>;
 
     /// Records by number, those shared with what it forks from included; numbers that are not there are left out.
     ///

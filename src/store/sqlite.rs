@@ -37,7 +37,7 @@ use self::owners::Process;
 use self::prepare::{Ready, prepare};
 use self::reads::Reader;
 use self::writer::Writer;
-use super::{Batch, Hash, Head, Keep, Report, SessionRow, Store, StoreError, Stored, StoredRun, Tidied};
+use super::{Batch, Hash, Head, Keep, Report, SessionRow, Standing, Store, StoreError, Stored, StoredRun, Tidied};
 use crate::protocol::{Envelope, RunId, SessionId};
 
 /// The largest file that is written anew whenever something is deleted.
@@ -233,7 +233,7 @@ impl Store for Sqlite {
         self.writer.append(ready).await
     }
 
-    async fn session(&self, session: SessionId) -> Result<Option<SessionRow>, StoreError> {
+    async fn session(&self, session: SessionId) -> Result<Option<Standing>, StoreError> {
         self.ask(format!("read session {session}"), async |reader| reader.session(session).await).await
     }
 
@@ -265,7 +265,7 @@ impl Store for Sqlite {
         self.wipe(&tried).await
     }
 
-    async fn resume(&self, session: SessionId) -> Result<(SessionRow, Vec<Stored>), StoreError> {
+    async fn resume(&self, session: SessionId) -> Result<(Standing, Vec<Stored>), StoreError> {
         self.ask(format!("read session {session}"), async |reader| reader.resume(session).await).await
     }
 

@@ -68,7 +68,8 @@ pub(super) async fn find(store: &dyn Store, folder: &Folder, given: Option<&str>
         };
     }
     let Ok(id) = given.parse::<SessionId>() else { return Err(unknown()) };
-    store.session(id).await.map_err(|error| error.to_string())?.ok_or_else(unknown)
+    let standing = store.session(id).await.map_err(|error| error.to_string())?;
+    standing.map(|standing| standing.row).ok_or_else(unknown)
 }
 
 /// The run that is meant: by its whole id, or by an unambiguous beginning among the session's own.

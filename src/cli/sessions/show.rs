@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::table::{table, words};
 use crate::protocol::{ContextSource, ContextUse, Event, RunSnapshot, RunStatus, Usage, utc};
 use crate::session::export::SessionView;
-use crate::store::{Owner, Record, Rules, SessionRow, Store, StoreError, Stored};
+use crate::store::{Owner, Record, Rules, SessionRow, Standing, Store, StoreError, Stored};
 
 /// Runs that are shown, the newest.
 const RUNS: usize = 200;
@@ -28,7 +28,7 @@ pub(super) struct Shown {
     rules: Vec<Rules>,
     runs: Vec<RunSnapshot>,
     #[serde(skip)]
-    row: SessionRow,
+    row: Standing,
 }
 
 impl Shown {
@@ -36,7 +36,7 @@ impl Shown {
         let (row, records) = store.resume(row.id).await?;
         let stored = store.runs(row.id, RUNS).await?;
         let mut shown = Self {
-            session: SessionView::from(&row),
+            session: SessionView::from(&*row),
             model: None,
             items: 0,
             context: None,

@@ -7,7 +7,7 @@ use crate::model::{Block, Item, ToolResult};
 use crate::protocol::{
     ContextSource, ContextUse, Envelope, Event, HunkView, Mode, Position, Range, RunId, RunStatus, Usage,
 };
-use crate::store::{Checkpoint, Head, Parent, Prepared, Rules, Undone};
+use crate::store::{Checkpoint, Parent, Prepared, Rules, Undone};
 
 const SESSION: &str = "019a0000-0000-7000-8000-000000000001";
 const RUN: &str = "019a0000-0000-7000-8000-00000000000a";
@@ -30,8 +30,6 @@ fn row(title: &str) -> SessionRow {
         updated_at_ms: BEGUN + 90_000,
         runs: 1,
         parent: None,
-        head: Head::default(),
-        ours: false,
     }
 }
 

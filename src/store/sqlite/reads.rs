@@ -15,7 +15,7 @@ use super::owners::{Owners, Process};
 use super::prepare::{HERE, PRUNED};
 use super::row::{Read, id, int};
 use crate::protocol::{Envelope, RunId, SessionId};
-use crate::store::{Hash, Head, Parent, Record, SessionRow, StoreError, Stored, StoredRun};
+use crate::store::{Hash, Head, Parent, Record, SessionRow, Standing, StoreError, Stored, StoredRun};
 
 /// Reads with one connection, for one question; the question stands in every error.
 pub(super) struct Reader<'a> {
@@ -33,23 +33,26 @@ const SESSION: &str = "SELECT id, folder, title, created_at_ms, updated_at_ms, r
     head_record, head_hash, writer FROM sessions WHERE deleted = 0 AND id = $1";
 
 /// A bundle of sessions, each column strung together for itself: joining the columns of a row first costs more than all
-/// the rest. `$2` is nothing at all.
+/// the rest.
 macro_rules! sessions {
-    ($and:literal) => {
+    ($folders:literal, $and:literal) => {
         concat!(
-            "SELECT string_agg(id, ' '), string_agg(COALESCE(parent, '-'), ' '), \
-             string_agg(CAST(parent_record AS TEXT), ' '), string_agg(CAST(created_at_ms AS TEXT), ' '), \
-             string_agg(CAST(updated_at_ms AS TEXT), ' '), string_agg(CAST(runs AS TEXT), ' '), \
-             string_agg(CAST(head_record AS TEXT), ' '), string_agg(writer, ' '), \
-             string_agg(CAST(octet_length(folder) AS TEXT), ' '), string_agg(CAST(octet_length(title) AS TEXT), ' '), \
-             string_agg(folder, ''), string_agg(title, ''), string_agg(head_hash, $2) \
-             FROM (SELECT id, parent, parent_record, created_at_ms, updated_at_ms, runs, head_record, writer, folder, \
-             title, head_hash FROM sessions WHERE deleted = 0 AND id > $1 ",
+            "SELECT string_agg(id, ' '), \
+             string_agg(CASE WHEN parent IS NULL THEN '-' ELSE concat(parent, ':', parent_record) END, ' '), \
+             string_agg(CAST(created_at_ms AS TEXT), ' '), string_agg(CAST(updated_at_ms AS TEXT), ' '), \
+             string_agg(CAST(runs AS TEXT), ' '), string_agg(CAST(octet_length(title) AS TEXT), ' '), \
+             string_agg(title, '')",
+            $folders,
+            " FROM (SELECT id, parent, parent_record, created_at_ms, updated_at_ms, runs, title, folder FROM sessions \
+             WHERE deleted = 0 AND id > $1 ",
             $and,
-            " ORDER BY id LIMIT $3) s"
+            " ORDER BY id LIMIT $2) s"
         )
     };
 }
+
+const SESSIONS: &str = sessions!(", string_agg(CAST(octet_length(folder) AS TEXT), ' '), string_agg(folder, '')", "");
+const OF_FOLDER: &str = sessions!("", "AND folder = $3");
 
 /// A bundle of records: words, then link, hash of the body and body of each. `$2` and `$3` bound the numbers, `$4` is
 /// nothing at all, and the rest is the question's own.
@@ -93,7 +96,7 @@ const RUNS: &str = runs!("session = $1 ORDER BY run DESC LIMIT $2");
 const RUN: &str = runs!("run = $1 ORDER BY session DESC LIMIT 1");
 
 impl Reader<'_> {
-    pub(super) async fn session(&mut self, session: SessionId) -> Result<Option<SessionRow>, StoreError> {
+    pub(super) async fn session(&mut self, session: SessionId) -> Result<Option<Standing>, StoreError> {
         let row = sqlx::query(SESSION).bind(session.to_string()).fetch_optional(&mut *self.connection).await;
         let row = row.and_then(|row| row.map(|row| session_row(&row, self.me)).transpose());
         row.map_err(|error| self.failed(&error))
@@ -103,12 +106,11 @@ impl Reader<'_> {
         let mut rows = Vec::new();
         loop {
             let after = rows.last().map(|row: &SessionRow| row.id.to_string()).unwrap_or_default();
-            let query = sqlx::query(if folder.is_some() { sessions!("AND folder = $4") } else { sessions!("") });
-            let query = query.bind(after).bind([].as_slice()).bind(LIST);
+            let query = sqlx::query(if folder.is_some() { OF_FOLDER } else { SESSIONS }).bind(after).bind(LIST);
             let query = if let Some(folder) = folder { query.bind(folder) } else { query };
             let before = rows.len();
             let row = query.fetch_one(&mut *self.connection).await;
-            row.and_then(|row| session_rows(&row, self.me, &mut rows)).map_err(|error| self.failed(&error))?;
+            row.and_then(|row| session_rows(&row, folder, &mut rows)).map_err(|error| self.failed(&error))?;
             if rows.len() - before < usize::try_from(LIST).unwrap_or(usize::MAX) {
                 break;
             }
@@ -128,7 +130,7 @@ impl Reader<'_> {
         session.map_err(|error| self.failed(&error))
     }
 
-    pub(super) async fn resume(&mut self, session: SessionId) -> Result<(SessionRow, Vec<Stored>), StoreError> {
+    pub(super) async fn resume(&mut self, session: SessionId) -> Result<(Standing, Vec<Stored>), StoreError> {
         let row = self.session(session).await?.ok_or(StoreError::NoSession(session))?;
         let chain = self.chain(session).await?;
         let mut from = 1;
@@ -316,36 +318,43 @@ impl Reader<'_> {
     }
 }
 
-/// Adds the sessions of a bundle.
-fn session_rows(row: &SqliteRow, me: &Process, rows: &mut Vec<SessionRow>) -> Result<(), sqlx::Error> {
+/// Adds the sessions of a bundle: those of one folder, or each with its own.
+fn session_rows(row: &SqliteRow, folder: Option<&str>, rows: &mut Vec<SessionRow>) -> Result<(), sqlx::Error> {
     if row.is_null(0)? {
         return Ok(());
     }
-    let (mut ids, mut parents, mut parent_records) = (Words::of(row, 0)?, Words::of(row, 1)?, Words::of(row, 2)?);
-    let (mut created, mut updated, mut runs, mut heads, mut writers) =
-        (Words::of(row, 3)?, Words::of(row, 4)?, Words::of(row, 5)?, Words::of(row, 6)?, Words::of(row, 7)?);
-    let (mut folder_lengths, mut title_lengths) = (Words::of(row, 8)?, Words::of(row, 9)?);
-    let (mut folders, mut titles) = (Pieces::of(row, 10)?, Pieces::of(row, 11)?);
-    let mut hashes = Pieces::of(row, 12)?;
+    let words = |column| Words::of(row, column);
+    let (mut ids, mut parents, mut created, mut updated, mut runs) =
+        (words(0)?, words(1)?, words(2)?, words(3)?, words(4)?);
+    let (mut lengths, mut titles) = (words(5)?, Pieces::of(row, 6)?);
+    let mut folders = match folder {
+        Some(_) => None,
+        None => Some((words(7)?, Pieces::of(row, 8)?)),
+    };
     while let Some(session) = ids.next() {
-        let (parent, record) = (parents.word()?, parent_records.read()?);
-        let parent = if parent == "-" { None } else { Some(Parent { session: id(parent)?, record }) };
+        let parent = match parents.word()?.split_once(':') {
+            None => None,
+            Some((parent, record)) => {
+                let record = record.parse().map_err(|_| wrong("the record that a session forks from is none"))?;
+                Some(Parent { session: id(parent)?, record })
+            }
+        };
+        let folder = match &mut folders {
+            Some((lengths, folders)) => folders.text(lengths.read()?)?,
+            None => folder.unwrap_or_default(),
+        };
         rows.push(SessionRow {
             id: id(session)?,
-            folder: folders.text(folder_lengths.read()?)?.to_owned(),
-            title: titles.text(title_lengths.read()?)?.to_owned(),
+            folder: folder.to_owned(),
+            title: titles.text(lengths.read()?)?.to_owned(),
             created_at_ms: created.read()?,
             updated_at_ms: updated.read()?,
             runs: runs.read()?,
             parent,
-            head: Head { record: heads.read()?, hash: hashes.hash()? },
-            ours: writers.word()? == me.id,
         });
     }
     // A value that is missing in one column would give each session the next one's.
-    let left = [parents, parent_records, created, updated, runs, heads, writers, folder_lengths, title_lengths]
-        .iter_mut()
-        .any(|words| words.next().is_some());
+    let left = [parents, created, updated, runs, lengths].iter_mut().any(|words| words.next().is_some());
     if left { Err(wrong("a column holds more than the others")) } else { Ok(()) }
 }
 
@@ -366,12 +375,12 @@ fn stored_runs(row: &SqliteRow, owners: &Owners<'_>) -> Result<Vec<StoredRun>, s
     Ok(runs)
 }
 
-fn session_row(row: &SqliteRow, me: &Process) -> Result<SessionRow, sqlx::Error> {
+fn session_row(row: &SqliteRow, me: &Process) -> Result<Standing, sqlx::Error> {
     let parent = match row.is_null(6)? {
         true => None,
         false => Some(Parent { session: id(&row.text(6)?)?, record: row.number(7)? }),
     };
-    Ok(SessionRow {
+    let listed = SessionRow {
         id: id(&row.text(0)?)?,
         folder: row.text(1)?,
         title: row.text(2)?,
@@ -379,7 +388,7 @@ fn session_row(row: &SqliteRow, me: &Process) -> Result<SessionRow, sqlx::Error>
         updated_at_ms: row.number(4)?,
         runs: row.number(5)?,
         parent,
-        head: Head { record: row.number(8)?, hash: row.hash(9)? },
-        ours: row.text(10)? == me.id,
-    })
+    };
+    let head = Head { record: row.number(8)?, hash: row.hash(9)? };
+    Ok(Standing { row: listed, head, ours: row.text(10)? == me.id })
 }

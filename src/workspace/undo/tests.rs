@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::protocol::Envelope;
 use crate::session::Changes;
-use crate::store::{self, Batch, Head, Keep, Report, SessionRow, StoreError, Stored, StoredRun, Tidied};
+use crate::store::{self, Batch, Head, Keep, Report, SessionRow, Standing, StoreError, Stored, StoredRun, Tidied};
 use crate::tool::testing::World;
 
 /// A run in a folder, recorded as a session records it.
@@ -223,7 +223,7 @@ impl Store for Kept {
         unreachable!("{NOT_ASKED}")
     }
 
-    async fn session(&self, _: SessionId) -> Result<Option<SessionRow>, StoreError> {
+    async fn session(&self, _: SessionId) -> Result<Option<Standing>, StoreError> {
         unreachable!("{NOT_ASKED}")
     }
 
@@ -247,7 +247,7 @@ impl Store for Kept {
         unreachable!("{NOT_ASKED}")
     }
 
-    async fn resume(&self, _: SessionId) -> Result<(SessionRow, Vec<Stored>), StoreError> {
+    async fn resume(&self, _: SessionId) -> Result<(Standing, Vec<Stored>), StoreError> {
         unreachable!("{NOT_ASKED}")
     }
 
