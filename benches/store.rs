@@ -146,7 +146,8 @@ fn record(session: SessionId, run: RunId, number: u64) -> Record {
     match number % 5 {
         0 => item(Item::Assistant {
             model: "anthropic/claude".to_owned(),
-            blocks: vec![Block::Text { text: text.clone() }],
+            origin: String::new(),
+            blocks: vec![Block::Text { text: text.clone(), raw: None }],
             partial: false,
         }),
         1 => item(Item::Results {

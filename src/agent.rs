@@ -43,6 +43,8 @@ pub struct Setup {
     pub mode: Mode,
     /// Tokens that the model can take in, when known.
     pub context_limit: Option<u64>,
+    /// Names the conversation to the provider's prompt cache.
+    pub conversation: Arc<str>,
 }
 
 /// Who keeps what a run does, before anyone is told. Implemented by the session.

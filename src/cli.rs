@@ -1,7 +1,12 @@
 //! The command line.
 
+mod asked;
 pub mod demo;
+pub mod doctor;
+pub mod models;
+mod said;
 pub mod sessions;
+mod table;
 
 use std::path::PathBuf;
 
@@ -37,6 +42,10 @@ pub enum Command {
     Demo,
     /// The stored sessions of a workspace
     Sessions(sessions::Sessions),
+    /// The models that the settings and the providers offer; the one in use has a star
+    Models(models::Models),
+    /// Checks the settings, the model and the store, one line a check, with the cure
+    Doctor(doctor::Doctor),
 }
 
 impl Cli {

@@ -62,7 +62,7 @@ impl Accounting {
 
 fn estimate_block(block: &Block) -> u64 {
     match block {
-        Block::Text { text } => estimate(text),
+        Block::Text { text, .. } => estimate(text),
         Block::Reasoning { text, raw } => raw.as_ref().map_or_else(|| estimate(text), |raw| estimate(raw.get())),
         Block::Call { name, arguments, .. } => estimate(name) + estimate(arguments),
     }

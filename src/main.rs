@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use cowrite::cli::{Cli, Command, demo, sessions};
+use cowrite::cli::{Cli, Command, demo, doctor, models, sessions};
 use cowrite::settings::{self, Places};
 use cowrite::{log, lsp};
 use tokio::runtime::Builder;
@@ -28,6 +28,8 @@ fn main() -> ExitCode {
             Command::Lsp => serve(cli.log_file).await,
             Command::Demo => demo::run().await,
             Command::Sessions(arguments) => sessions::run(arguments).await,
+            Command::Models(arguments) => models::run(arguments).await,
+            Command::Doctor(arguments) => doctor::run(arguments).await,
         }
     });
     // A read of standard input cannot be called back; it must not hold the process.

@@ -4,19 +4,24 @@
 //!
 //! The way of a request: [`wire::connect`] makes a [`Provider`] from the settings; for a remote one that is
 //! `remote.rs`, which sends what the wire's `body` made (`http.rs`), cuts the answer into frames (`sse.rs`), has the
-//! wire's decoder turn them into events, and asks again where that can help (`retry.rs`). What goes wrong on the way
+//! wire's decoder turn them into events, and asks again where that can help (`retry.rs`). On the way out `replay.rs` drops
+//! what is not this provider's own, on the way in `redact.rs` drops what is secret. What goes wrong on the way
 //! is a `Fault` (`fault.rs`) until it leaves this folder as a [`ModelError`]. The [`Assembler`] makes a turn of events.
 //!
-//! To add a wire: write its file under `wire/`, with a `Wire` and a `Decoder`, and name it in `wire/choose.rs`.
+//! To add a wire: write its file under `wire/`, with a `Wire` and a `Decoder`, and name it in `wire/plan.rs`.
 
 mod assemble;
+mod catalog;
 mod error;
+mod eventstream;
 mod fault;
 mod http;
 mod item;
 mod key;
 mod provider;
+mod redact;
 mod remote;
+mod replay;
 mod retry;
 mod sse;
 
@@ -27,6 +32,7 @@ pub mod wire;
 mod double;
 
 pub use assemble::{Assembler, Turn};
+pub use catalog::{Limit, Offered, Says};
 pub use error::ModelError;
 pub use item::{Block, Item, ToolResult};
 pub use provider::{Provider, Request, StopReason, StreamEvent, ToolSpec, TurnStream};

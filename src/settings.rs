@@ -10,6 +10,7 @@ mod apply;
 mod fault;
 mod node;
 mod places;
+mod provider;
 mod read;
 mod schema;
 mod unusable;

@@ -19,7 +19,7 @@ pub(crate) mod testing;
 mod walk;
 mod write;
 
-pub use output::{cap, line};
+pub use output::{cap, line, plain};
 pub use reads::Reads;
 pub use registry::Registry;
 

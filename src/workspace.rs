@@ -23,6 +23,7 @@ use self::preparing::{Preparing, Slot, connected, with_buffers};
 use self::sessions::Sessions;
 use crate::command::{Catalog, Command, Problem};
 use crate::editor::Editor;
+use crate::model::wire::Choice;
 use crate::permission::{Roots, real_path};
 use crate::protocol::{Mode, Range, RunId, SessionId};
 use crate::session::export::{Format, SessionView, export};
@@ -50,6 +51,7 @@ pub struct Workspace {
     /// How often everything was cancelled.
     cancels: AtomicU64,
     provider: Arc<Slot>,
+    state: Option<PathBuf>,
 }
 
 /// A run, as a front end asks for it.
@@ -104,9 +106,10 @@ impl Workspace {
         life: Life,
     ) -> Self {
         let catalog = Arc::new(Catalog::new(&settings));
+        let state = places.state.clone();
         let sessions = Sessions::new(places, outlet, settings.limits.clone(), life);
         let settings = Arc::new(settings);
-        Self { settings, catalog, editor, roots, sessions, cancels: AtomicU64::new(0), provider: Arc::default() }
+        Self { settings, catalog, editor, roots, sessions, cancels: AtomicU64::new(0), provider: Arc::default(), state }
     }
 
     /// The commands.
@@ -144,6 +147,8 @@ impl Workspace {
             roots: self.roots.clone(),
             reads: session.reads().clone(),
             provider: self.provider.clone(),
+            session: session.id(),
+            state: self.state.clone(),
         };
         let prepare = Box::new(move |known| preparing.setup(known).boxed());
         let run = session.start(Start { prompt, command, title, prepare }).await?;
@@ -368,10 +373,9 @@ impl Workspace {
     ///
     /// # Errors
     /// A sentence that says how to get a model.
-    pub fn model(&self) -> Result<String, String> {
-        connected(&self.provider, &self.settings)
-            .map(|provider| provider.name().to_owned())
-            .map_err(|error| error.to_string())
+    pub async fn model(&self) -> Result<Choice, String> {
+        let connected = connected(&self.provider, &self.settings, self.state.as_deref()).await;
+        connected.map(|connected| connected.choice).map_err(|error| error.to_string())
     }
 }
 

@@ -36,15 +36,6 @@ impl Agent {
         if self.cancel.is_cancelled() { Err(Stop::Cancelled) } else { Ok(()) }
     }
 
-    /// Gives every call the same answer without running it.
-    pub(super) async fn answer_uncalled(&mut self, calls: Vec<Call>, why: &str) -> Result<(), Stop> {
-        if calls.is_empty() {
-            return Ok(());
-        }
-        let answers = calls.iter().map(|_| interrupted(why)).collect();
-        self.keep_results(&calls, answers).await
-    }
-
     async fn keep_results(&mut self, calls: &[Call], answers: Vec<Answer>) -> Result<(), Stop> {
         // What one message brings together has a cap of its own, shared evenly by those that are too long.
         let all = self.setup.limits.tool_output_bytes.saturating_mul(4);
@@ -78,7 +69,10 @@ impl Agent {
         if let Err(error) = self.journal.intent(started).await {
             return Answer { ok: false, content: error.clone(), summary: error };
         }
-        let answer = self.answer(call, access).await;
+        let mut answer = self.answer(call, access).await;
+        // A file that was read may hold the key that the model is asked with.
+        answer.content = self.setup.provider.redacted(answer.content);
+        answer.summary = self.setup.provider.redacted(answer.summary);
         self.journal.event(Event::ToolFinished {
             call_id: call.id.clone(),
             ok: answer.ok,

@@ -49,10 +49,9 @@ impl Agent {
             let calls = self.keep_answer(&turn, said).await?;
             match turn.stop {
                 StopReason::Refusal(reason) => {
-                    self.answer_uncalled(calls, "The turn was refused, so the call was not run.").await?;
                     return Err(Stop::Failed(format!("{} would not answer: {reason}", self.setup.provider.name())));
                 }
-                StopReason::MaxTokens if !turn.cut_calls.is_empty() && calls.is_empty() => {
+                StopReason::MaxTokens if !turn.cut_calls.is_empty() => {
                     cut += 1;
                     if cut > CUT_CALLS_TOLD {
                         return Err(Stop::Failed(format!(
@@ -62,6 +61,16 @@ impl Agent {
                     }
                     self.tell_cut(&turn.cut_calls).await?;
                 }
+                StopReason::MaxTokens => {
+                    if text_of(&turn.blocks).is_none() {
+                        return Err(Stop::Failed(format!(
+                            "{} came to its output limit before it said anything; raise max_output of the model or ask for less at once",
+                            self.setup.provider.name()
+                        )));
+                    }
+                    said.get_or_insert_default().push_str("\n\n(The answer was cut off at the model's output limit.)");
+                    return Ok(RunStatus::Completed);
+                }
                 StopReason::Pause if calls.is_empty() => {}
                 _ if calls.is_empty() => {
                     if said.is_none() && number == 1 {
@@ -70,27 +79,19 @@ impl Agent {
                             self.setup.provider.name()
                         )));
                     }
-                    if turn.stop == StopReason::MaxTokens {
-                        said.get_or_insert_default()
-                            .push_str("\n\n(The answer was cut off at the model's output limit.)");
-                    }
                     return Ok(RunStatus::Completed);
                 }
-                _ => {
-                    self.run_calls(calls).await?;
-                    if !turn.cut_calls.is_empty() {
-                        self.tell_cut(&turn.cut_calls).await?;
-                    }
-                }
+                _ => self.run_calls(calls).await?,
             }
         }
         Ok(RunStatus::LimitReached)
     }
 
-    /// Calls that were cut off are not in the history, so the model hears of them in words.
+    /// The calls of an answer that was cut off are not in the history, so the model hears of them in words.
     async fn tell_cut(&mut self, calls: &[String]) -> Result<(), Stop> {
         let text = format!(
-            "Your call of {} was cut off at the output limit and was not run. Make it shorter, or split it.",
+            "Your answer was cut off at the output limit, so none of its tool calls was run ({}). Make them shorter, or fewer \
+             at a time.",
             calls.join(", ")
         );
         self.keep(Item::User { text }).await
@@ -99,17 +100,22 @@ impl Agent {
     /// One request and its whole answer. Whatever came before a cancel or a break is kept, marked as partial.
     async fn ask_model(&mut self, number: u32, said: &mut Option<String>) -> Result<Turn, Stop> {
         let mut assembler = Assembler::after(&self.history);
-        match self.stream(number, &mut assembler).await {
-            Ok(()) => assembler.finish().map_err(|missing| {
-                Stop::Failed(format!("{} broke off its answer ({missing}); try again", self.setup.provider.name()))
+        let ended = match self.stream(number, &mut assembler).await {
+            Ok(()) => assembler.missing().map_or(Ok(()), |missing| {
+                let model = self.setup.provider.name();
+                Err(Stop::Failed(format!("{model} broke off its answer ({missing}); try again")))
             }),
+            Err(stop) => Err(stop),
+        };
+        match ended {
+            Ok(()) => assembler.finish().map_err(Stop::Failed),
             Err(stop) => {
-                let usage = assembler.usage();
+                let (usage, origin) = (assembler.usage(), assembler.origin());
                 let blocks = assembler.partial();
                 if !blocks.is_empty() {
                     *said = text_of(&blocks);
-                    self.keep(Item::Assistant { model: self.setup.provider.name().into(), blocks, partial: true })
-                        .await?;
+                    let model = self.setup.provider.name().into();
+                    self.keep(Item::Assistant { model, origin, blocks, partial: true }).await?;
                 }
                 if usage != Usage::default() {
                     self.count(usage);
@@ -125,6 +131,7 @@ impl Agent {
             tools: self.setup.tools.specs(),
             items: self.history.as_slice().into(),
             max_output: None,
+            cache_key: Some(self.setup.conversation.clone()),
         };
         let cancel = self.cancel.clone();
         let starting = self.setup.provider.stream(request);
@@ -159,7 +166,8 @@ impl Agent {
                     let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
                     self.journal.event(Event::Retrying { attempt, delay_ms, reason });
                 }
-                StreamEvent::CallStarted { .. }
+                StreamEvent::Answering { .. }
+                | StreamEvent::CallStarted { .. }
                 | StreamEvent::CallArguments { .. }
                 | StreamEvent::Raw { .. }
                 | StreamEvent::BlockStopped { .. }
@@ -174,9 +182,11 @@ impl Agent {
         if let Some(text) = text_of(&turn.blocks) {
             *said = Some(text);
         }
-        if !turn.blocks.is_empty() {
-            let model = self.setup.provider.name().into();
-            self.keep(Item::Assistant { model, blocks: turn.blocks.clone(), partial: false }).await?;
+        // An answer of which nothing is left was an answer nevertheless.
+        if !turn.blocks.is_empty() || !turn.cut_calls.is_empty() {
+            let (model, origin) = (self.setup.provider.name().into(), turn.origin.clone());
+            let partial = !turn.cut_calls.is_empty();
+            self.keep(Item::Assistant { model, origin, blocks: turn.blocks.clone(), partial }).await?;
         }
         self.count(turn.usage);
         Ok(turn.blocks.iter().filter_map(Call::of).collect())
@@ -226,7 +236,7 @@ fn text_of(blocks: &[Block]) -> Option<String> {
     let texts: Vec<&str> = blocks
         .iter()
         .filter_map(|block| match block {
-            Block::Text { text } if !text.trim().is_empty() => Some(text.as_str()),
+            Block::Text { text, .. } if !text.trim().is_empty() => Some(text.as_str()),
             _ => None,
         })
         .collect();

@@ -2,9 +2,7 @@
 
 mod find;
 mod show;
-mod table;
 
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,9 +10,11 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 
-use self::find::{Folder, find, run_of};
+pub(super) use self::find::Folder;
+use self::find::{find, run_of};
 use self::show::Shown;
-use self::table::{short_ids, table};
+use super::said::{Said, pretty, say};
+use super::table::{self, short_ids, table};
 use crate::protocol::{SessionId, utc};
 use crate::session::export::{Format, SessionView, export};
 use crate::session::fork::fork;
@@ -78,32 +78,9 @@ enum What {
     Gc,
 }
 
-/// What a command came to.
-#[derive(Debug, PartialEq, Eq)]
-struct Said {
-    text: String,
-    good: bool,
-}
-
-impl From<String> for Said {
-    fn from(text: String) -> Self {
-        Self { text, good: true }
-    }
-}
-
 /// Does what the arguments say. The status is 0 when it went well, 1 otherwise.
 pub async fn run(sessions: Sessions) -> ExitCode {
-    match open_and_do(&sessions).await {
-        Ok(Said { text, good }) => {
-            // A reader that has gone away is no reason to fail.
-            let _ = io::stdout().write_all(text.as_bytes());
-            if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "cowrite sessions: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    say("sessions", open_and_do(&sessions).await)
 }
 
 async fn open_and_do(sessions: &Sessions) -> Result<Said, String> {
@@ -243,11 +220,6 @@ fn told(tidied: &Tidied) -> String {
     format!(
         "Removed {contents} texts that nothing names and {sessions} deleted sessions that no fork needs; the file is {bytes} bytes smaller.\n"
     )
-}
-
-fn pretty(value: &impl Serialize) -> Result<String, String> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| format!("the answer is no JSON: {error}"))?;
-    Ok(text + "\n")
 }
 
 fn sentence(error: StoreError) -> String {

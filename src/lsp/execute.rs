@@ -118,14 +118,15 @@ async fn status(workspace: &Workspace, session: Option<std::result::Result<Sessi
     let session = workspace.session(optional_session(session)?).await.map_err(told)?;
     session.refresh().await.map_err(|error| impossible(error.to_string()))?;
     let figures = session.figures();
-    let (model, problem) = match workspace.model() {
-        Ok(model) => (Some(model), None),
-        Err(problem) => (None, Some(problem)),
+    let (model, why, problem) = match workspace.model().await {
+        Ok(choice) => (Some(choice.name), Some(choice.why), None),
+        Err(problem) => (None, None, Some(problem)),
     };
     let nothing = ContextUse { used: 0, limit: None, source: ContextSource::Estimated };
     Ok(json!({
         "sessionId": session.id(),
         "model": model,
+        "modelWhy": why,
         "modelProblem": problem,
         // Trust comes with what needs it; until then nothing of a workspace runs or permits anything.
         "trusted": false,

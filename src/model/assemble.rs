@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::{Block, Item, StopReason, StreamEvent};
@@ -12,19 +11,22 @@ use crate::protocol::Usage;
 /// A whole turn: only a stream that reached its terminal event gives one.
 #[derive(Clone, Debug)]
 pub struct Turn {
+    /// Who said it: see [`Item::Assistant`].
+    pub origin: String,
     /// The blocks, in order. Empty ones are left out.
     pub blocks: Vec<Block>,
     /// Why it ended.
     pub stop: StopReason,
     /// What it cost.
     pub usage: Usage,
-    /// Names of calls that were cut off by the output limit and are not among the blocks.
+    /// Names of the calls of a turn that was cut off: none of them is among the blocks, and none is run.
     pub cut_calls: Vec<String>,
 }
 
 /// Collects the events of one turn.
 #[derive(Debug, Default)]
 pub struct Assembler {
+    origin: Option<Arc<str>>,
     parts: BTreeMap<usize, Part>,
     usage: Usage,
     stop: Option<StopReason>,
@@ -64,6 +66,7 @@ impl Assembler {
     /// Takes in an event. `Retrying` voids everything so far.
     pub fn push(&mut self, event: &StreamEvent) {
         match event {
+            StreamEvent::Answering { origin } => self.origin = Some(Arc::clone(origin)),
             StreamEvent::Text { index, text } => {
                 if let Kind::Text(all) = self.kind(*index, || Kind::Text(String::new())) {
                     all.push_str(text);
@@ -103,10 +106,29 @@ impl Assembler {
         }
     }
 
+    /// Who answers: see [`Item::Assistant`].
+    #[must_use]
+    pub fn origin(&self) -> String {
+        self.origin.as_deref().unwrap_or_default().to_owned()
+    }
+
     /// What the provider has said of the cost so far.
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.usage
+    }
+
+    /// What a whole turn lacks; `None` when it lacks nothing.
+    #[must_use]
+    pub fn missing(&self) -> Option<String> {
+        let Some(stop) = &self.stop else { return Some("the stream ended before the turn did".to_owned()) };
+        if !cut_short(stop)
+            && let Some(open) = self.parts.values().find(|part| !part.closed)
+        {
+            return Some(format!("{} was never closed", open.kind.describe()));
+        }
+        let calls = self.parts.values().any(|part| matches!(part.kind, Kind::Call { .. }));
+        (*stop == StopReason::ToolUse && !calls).then(|| "a tool call was announced, but none came".to_owned())
     }
 
     /// The turn, once `Finished` was pushed.
@@ -114,17 +136,18 @@ impl Assembler {
     /// # Errors
     /// What is missing: no terminal event, or a block that was never closed.
     pub fn finish(self) -> Result<Turn, String> {
-        let Some(stop) = self.stop else { return Err("the stream ended before the turn did".to_owned()) };
-        let cut_short = matches!(stop, StopReason::MaxTokens | StopReason::Refusal(_));
+        if let Some(missing) = self.missing() {
+            return Err(missing);
+        }
+        let origin = self.origin();
+        let stop = self.stop.unwrap_or(StopReason::End);
+        let cut_short = cut_short(&stop);
         let (mut blocks, mut cut_calls, mut ids) = (Vec::new(), Vec::new(), self.taken);
         for part in self.parts.into_values() {
-            if !part.closed && !cut_short {
-                return Err(format!("{} was never closed", part.kind.describe()));
-            }
             match part.kind {
-                Kind::Call { name, arguments, .. } if cut_short && !(part.closed && whole(&arguments)) => {
-                    cut_calls.push(name);
-                }
+                // Whether the last one is whole cannot be told: some providers close what they cut off, and an answer in one
+                // piece is valid JSON however much of it is missing.
+                Kind::Call { name, .. } if cut_short => cut_calls.push(name),
                 kind => blocks.extend(kind.into_block(part.raw, &mut ids)),
             }
         }
@@ -132,10 +155,9 @@ impl Assembler {
         let stop = match stop {
             // Compatible servers say "stop" and mean their calls to be run.
             StopReason::End if calls => StopReason::ToolUse,
-            StopReason::ToolUse if !calls => return Err("a tool call was announced, but none came".to_owned()),
             stop => stop,
         };
-        Ok(Turn { blocks, stop, usage: self.usage, cut_calls })
+        Ok(Turn { origin, blocks, stop, usage: self.usage, cut_calls })
     }
 
     /// What can be kept of a turn that was cancelled or broke: whole text and reasoning with its raw block, partial
@@ -171,7 +193,7 @@ impl Kind {
 
     fn into_block(self, raw: Option<Arc<RawValue>>, ids: &mut HashSet<String>) -> Option<Block> {
         match self {
-            Self::Text(text) => (!text.is_empty()).then_some(Block::Text { text }),
+            Self::Text(text) => (raw.is_some() || !text.is_empty()).then_some(Block::Text { text, raw }),
             Self::Reasoning(text) => (raw.is_some() || !text.is_empty()).then_some(Block::Reasoning { text, raw }),
             Self::Call { id, name, arguments } => {
                 let id = id.filter(|id| !id.is_empty() && !ids.contains(id));
@@ -184,9 +206,9 @@ impl Kind {
     }
 }
 
-/// Whether a call's arguments are a whole piece of JSON; nothing at all stands for `{}`.
-fn whole(arguments: &str) -> bool {
-    arguments.trim().is_empty() || serde_json::from_str::<IgnoredAny>(arguments).is_ok()
+/// Whether a turn may end with open blocks.
+fn cut_short(stop: &StopReason) -> bool {
+    matches!(stop, StopReason::MaxTokens | StopReason::Refusal(_))
 }
 
 /// Figures are cumulative: what the later one names replaces the earlier.
@@ -252,7 +274,7 @@ mod tests {
         ])
         .finish()
         .unwrap();
-        assert!(matches!(&turn.blocks[0], Block::Text { text } if text == "Reading both."));
+        assert!(matches!(&turn.blocks[0], Block::Text { text, .. } if text == "Reading both."));
         assert_eq!(calls(&turn), [("a", "read", r#"{"path":"x"}"#), ("b", "list", r#"{"path":"y"}"#)]);
     }
 
@@ -281,7 +303,7 @@ mod tests {
     #[test]
     fn an_id_that_the_history_has_is_not_used_again() {
         let block = Block::Call { id: "call_0".into(), name: "list".into(), arguments: "{}".into(), raw: None };
-        let item = Item::Assistant { model: String::new(), blocks: vec![block], partial: false };
+        let item = Item::Assistant { model: String::new(), origin: String::new(), blocks: vec![block], partial: false };
         let mut assembler = Assembler::after(&[Arc::new(item)]);
         let retry =
             StreamEvent::Retrying { attempt: 1, delay: Duration::ZERO, reason: String::new(), discarded: false };
@@ -308,9 +330,9 @@ mod tests {
             events.extend(closed.then(|| stopped(2)));
             events.push(StreamEvent::Finished(StopReason::MaxTokens));
             let turn = assembled(&events).finish().unwrap();
-            assert_eq!(turn.cut_calls, ["write"]);
-            assert_eq!(calls(&turn), [("a", "read", "{}")]);
-            assert!(matches!(&turn.blocks[0], Block::Text { text } if text == "Now I wri"));
+            assert_eq!(turn.cut_calls, ["read", "write"]);
+            assert_eq!(calls(&turn), []);
+            assert!(matches!(&turn.blocks[0], Block::Text { text, .. } if text == "Now I wri"));
             assert_eq!(turn.stop, StopReason::MaxTokens);
         }
     }
@@ -344,7 +366,7 @@ mod tests {
         ])
         .finish()
         .unwrap();
-        assert!(matches!(&turn.blocks[..], [Block::Text { text }] if text == "kept"));
+        assert!(matches!(&turn.blocks[..], [Block::Text { text, .. }] if text == "kept"));
         assert_eq!(turn.usage, Usage::default());
     }
 
@@ -372,7 +394,7 @@ mod tests {
         ])
         .partial();
         assert!(
-            matches!(&blocks[..], [Block::Reasoning { text, raw: Some(_) }, Block::Text { text: partial }]
+            matches!(&blocks[..], [Block::Reasoning { text, raw: Some(_) }, Block::Text { text: partial, .. }]
                 if text == "whole" && partial == "partial te"),
             "{blocks:?}"
         );

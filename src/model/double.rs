@@ -1,7 +1,22 @@
-//! A strict stand-in for the providers: an HTTP server on this machine that refuses what the real ones refuse, and
-//! misbehaves as it is told.
+//! A strict stand-in for the providers: an HTTP server on this machine that speaks every wire, refuses what the real
+//! ones refuse, and misbehaves as it is told.
+//!
+//! It was written from the providers' documentation and not from the wires, so that both would have to be wrong in the
+//! same way for a mistake to pass.
 
-use std::collections::{HashSet, VecDeque};
+mod anthropic;
+mod azure;
+mod bedrock;
+mod cohere;
+mod gemini;
+mod neutral;
+mod openai_chat;
+mod openai_responses;
+mod rules;
+
+mod tests;
+
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,26 +26,128 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use futures::stream;
 use serde_json::{Value, json};
 
+pub(crate) use bedrock::frame::strange_frame;
+pub(crate) use neutral::{Answer, Event, Figures, Part, Stop, Style, Transcript, Trouble};
+
 /// The key that must be sent, and that must never be seen anywhere else.
 pub(crate) const CANARY: &str = "sk-canary-0123456789";
+/// Who signs, where the wire wants signatures.
+pub(crate) const AWS_ID: &str = "AKIACANARYEXAMPLE01";
+/// What is signed with: it must never be seen, not even by the double.
+pub(crate) const AWS_SECRET: &str = "canary+aws/secret+0123456789abcdefghij";
+/// Where the signed requests go.
+pub(crate) const AWS_REGION: &str = "eu-north-1";
+
+/// Everything that a provider's documentation says of its wire.
+pub(crate) trait Dialect: Send + Sync {
+    /// What the wire is called in the settings and in failures.
+    fn name(&self) -> &'static str;
+
+    /// Whether requests to this path are its own.
+    fn owns(&self, path: &str) -> bool;
+
+    /// Refuses what the provider refuses.
+    fn check(&self, asked: &Asked<'_>) -> Checked;
+
+    /// Whether an accepted request wants its answer in pieces.
+    fn streaming(&self, asked: &Asked<'_>) -> bool {
+        asked.body["stream"] == true
+    }
+
+    /// The type of an answer in pieces.
+    fn content_type(&self) -> &'static str {
+        "text/event-stream; charset=utf-8"
+    }
+
+    /// What of an answer the wire can say, and in which order.
+    fn shape(&self, answer: Answer) -> Answer {
+        answer
+    }
+
+    /// The ways of saying it that occur on this wire.
+    fn styles(&self) -> Vec<Style>;
+
+    /// An answer in pieces.
+    fn stream(&self, answer: &Answer, style: Style) -> Transcript;
+
+    /// The same answer as one document.
+    fn whole(&self, answer: &Answer, style: Style) -> Value;
+
+    /// The limit that its error names when a prompt is too long.
+    fn limit(&self) -> Option<u64> {
+        None
+    }
+
+    /// The provider's own answer when something is wrong.
+    fn error(&self, trouble: Trouble) -> Reply;
+
+    /// The same in the midst of a stream, where the wire has a place for it.
+    fn reported(&self, trouble: Trouble) -> Option<Event>;
+
+    /// An event that no documentation of today names.
+    fn unknown(&self) -> Event;
+
+    /// How the double's own refusals look.
+    fn refused(&self, status: u16, message: &str) -> Reply {
+        Reply::error(status, json!({"error": {"type": "invalid_request_error", "message": message}}))
+    }
+}
+
+/// Every dialect.
+pub(crate) const DIALECTS: [&dyn Dialect; 8] = [
+    &anthropic::Messages,
+    &openai_chat::Chat,
+    &openai_responses::Responses,
+    &azure::V1,
+    &azure::Dated,
+    &gemini::Gemini,
+    &cohere::Cohere,
+    &bedrock::Bedrock,
+];
+
+/// The dialect of that name.
+pub(crate) fn dialect(name: &str) -> &'static dyn Dialect {
+    DIALECTS.into_iter().find(|dialect| dialect.name() == name).unwrap()
+}
+
+/// A request as it came.
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) body: &'a Value,
+}
+
+/// Accepted, or the status and the words of the refusal.
+pub(crate) type Checked = Result<(), (u16, String)>;
 
 /// What the next valid request is answered.
 #[derive(Clone)]
 pub(crate) struct Reply {
     status: u16,
     headers: Vec<(&'static str, String)>,
-    pieces: Vec<Piece>,
+    /// How long it takes until anything of it is sent.
+    late: Duration,
+    said: Said,
+}
+
+#[derive(Clone)]
+enum Said {
+    Pieces(Vec<Piece>),
+    /// In the dialect of the request, in pieces or not, as it was asked.
+    Answer(Answer, Style),
 }
 
 /// A step of an answer's body.
 #[derive(Clone)]
 pub(crate) enum Piece {
-    Bytes(String),
+    Bytes(Vec<u8>),
     Wait(Duration),
     /// The connection is cut.
     Reset,
@@ -38,27 +155,63 @@ pub(crate) enum Piece {
     Hang,
 }
 
+impl Piece {
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        Self::Bytes(text.into().into_bytes())
+    }
+}
+
 impl Reply {
+    /// An answer as whoever asks wants it.
+    pub(crate) fn answer(answer: Answer) -> Self {
+        Self { status: 200, headers: Vec::new(), late: Duration::ZERO, said: Said::Answer(answer, Style::default()) }
+    }
+
+    /// A stream of server-sent events.
     pub(crate) fn stream(body: &str) -> Self {
-        Self::pieces(vec![Piece::Bytes(body.to_owned())])
+        Self::pieces(vec![Piece::text(body)])
     }
 
     pub(crate) fn pieces(pieces: Vec<Piece>) -> Self {
-        Self { status: 200, headers: vec![("content-type", "text/event-stream".to_owned())], pieces }
+        Self::typed("text/event-stream", pieces)
+    }
+
+    pub(crate) fn typed(content_type: &str, pieces: Vec<Piece>) -> Self {
+        let headers = vec![("content-type", content_type.to_owned())];
+        Self { status: 200, headers, late: Duration::ZERO, said: Said::Pieces(pieces) }
     }
 
     pub(crate) fn of(status: u16, content_type: &str, body: &str) -> Self {
-        let headers = vec![("content-type", content_type.to_owned())];
-        Self { status, headers, pieces: vec![Piece::Bytes(body.to_owned())] }
+        Self { status, ..Self::typed(content_type, vec![Piece::text(body)]) }
     }
 
     pub(crate) fn error(status: u16, body: Value) -> Self {
         Self::of(status, "application/json", &body.to_string())
     }
 
+    /// The reply with this header, and no other of its name.
     pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.retain(|(other, _)| *other != name);
         self.headers.push((name, value.to_owned()));
         self
+    }
+
+    pub(crate) fn late(self, late: Duration) -> Self {
+        Self { late, ..self }
+    }
+
+    /// The status, the headers and the body, for what is tested without a server.
+    pub(crate) fn parts(&self) -> (u16, HeaderMap, Vec<u8>) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            headers.append(*name, value.parse().unwrap());
+        }
+        let Said::Pieces(pieces) = &self.said else { panic!("only an answer that is asked for has a dialect") };
+        let bytes = pieces.iter().flat_map(|piece| match piece {
+            Piece::Bytes(bytes) => bytes.clone(),
+            _ => Vec::new(),
+        });
+        (self.status, headers, bytes.collect())
     }
 }
 
@@ -73,6 +226,7 @@ pub(crate) struct Double {
 struct Shared {
     replies: Mutex<VecDeque<Reply>>,
     bodies: Mutex<Vec<Value>>,
+    refusals: Mutex<Vec<String>>,
     /// Bodies that are being sent right now.
     sending: AtomicUsize,
 }
@@ -93,9 +247,14 @@ impl Double {
         Self { base, shared, task }
     }
 
-    /// The requests so far.
+    /// The valid requests so far.
     pub(crate) fn bodies(&self) -> Vec<Value> {
         self.shared.bodies.lock().unwrap().clone()
+    }
+
+    /// Why requests were refused so far.
+    pub(crate) fn refusals(&self) -> Vec<String> {
+        self.shared.refusals.lock().unwrap().clone()
     }
 
     /// Whether an answer is still being sent.
@@ -104,28 +263,55 @@ impl Double {
     }
 }
 
-async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let checked = serde_json::from_slice(&body).map_err(|error| (400, error.to_string())).and_then(|body: Value| {
-        match uri.path() {
-            "/v1/messages" => anthropic(&headers, &body)?,
-            "/v1/chat/completions" => openai_chat(&headers, &body)?,
-            other => return Err((404, format!("no such path {other}"))),
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    bytes: Bytes,
+) -> Response {
+    let dialect = DIALECTS.into_iter().find(|dialect| dialect.owns(uri.path()));
+    let (mut streaming, body) = (true, serde_json::from_slice::<Value>(&bytes));
+    let checked = match (dialect, &body) {
+        (None, _) => Err((404, format!("no such path {uri}"))),
+        (_, Err(error)) => Err((400, error.to_string())),
+        (Some(dialect), Ok(body)) => {
+            let asked = Asked { method: &method, uri: &uri, headers: &headers, bytes: &bytes, body };
+            streaming = dialect.streaming(&asked);
+            dialect.check(&asked)
         }
-        Ok(body)
-    });
-    let reply = match checked {
-        Err((status, message)) => Reply::error(status, json!({"error": {"type": "double", "message": message}})),
-        Ok(body) => {
-            shared.bodies.lock().unwrap().push(body);
+    };
+    let dialect = dialect.unwrap_or(&anthropic::Messages);
+    let mut reply = match checked {
+        Err((status, message)) => {
+            shared.refusals.lock().unwrap().push(format!("{status} {message}"));
+            dialect.refused(status, &message)
+        }
+        Ok(()) => {
+            shared.bodies.lock().unwrap().push(body.unwrap_or_default());
             let next = shared.replies.lock().unwrap().pop_front();
-            next.unwrap_or_else(|| Reply::error(418, json!({"error": {"message": "one request too many"}})))
+            next.unwrap_or_else(|| dialect.refused(418, "one request too many"))
+        }
+    };
+    if !reply.late.is_zero() {
+        tokio::time::sleep(reply.late).await;
+    }
+    let pieces = match reply.said {
+        Said::Pieces(pieces) => pieces,
+        Said::Answer(answer, style) if streaming => {
+            reply.headers.push(("content-type", dialect.content_type().to_owned()));
+            vec![Piece::Bytes(dialect.stream(&answer, style).bytes())]
+        }
+        Said::Answer(answer, style) => {
+            reply.headers.push(("content-type", "application/json".to_owned()));
+            vec![Piece::text(style.written(dialect.whole(&answer, style)))]
         }
     };
     let mut response = Response::builder().status(StatusCode::from_u16(reply.status).unwrap());
     for (name, value) in reply.headers {
         response = response.header(name, value);
     }
-    response.body(body_of(reply.pieces, shared)).unwrap()
+    response.body(body_of(pieces, shared)).unwrap()
 }
 
 /// Counts down when the body is over, or the client gone.
@@ -154,141 +340,4 @@ fn body_of(pieces: Vec<Piece>, shared: Arc<Shared>) -> Body {
             }
         }
     }))
-}
-
-type Checked = Result<(), (u16, String)>;
-
-fn wrong(text: impl Into<String>) -> Checked {
-    Err((400, text.into()))
-}
-
-/// Only these fields, and these of them for certain.
-fn fields(value: &Value, required: &[&str], optional: &[&str]) -> Checked {
-    let Some(object) = value.as_object() else { return wrong(format!("not an object: {value}")) };
-    if let Some(field) =
-        object.keys().find(|key| !required.contains(&key.as_str()) && !optional.contains(&key.as_str()))
-    {
-        return wrong(format!("unknown field {field} in {value}"));
-    }
-    match required.iter().find(|field| !object.contains_key(**field)) {
-        Some(field) => wrong(format!("no {field} in {value}")),
-        None => Ok(()),
-    }
-}
-
-fn header(headers: &HeaderMap, name: &str, expected: &str, status: u16) -> Checked {
-    match headers.get(name).and_then(|value| value.to_str().ok()) {
-        Some(value) if value == expected => Ok(()),
-        // Some providers repeat the key that they refuse.
-        value => Err((status, format!("wrong {name}: {value:?}"))),
-    }
-}
-
-fn anthropic(headers: &HeaderMap, body: &Value) -> Checked {
-    header(headers, "x-api-key", CANARY, 401)?;
-    header(headers, "anthropic-version", "2023-06-01", 400)?;
-    header(headers, "content-type", "application/json", 400)?;
-    fields(body, &["model", "max_tokens", "messages", "stream"], &["system", "tools", "temperature"])?;
-    for tool in body["tools"].as_array().into_iter().flatten() {
-        fields(tool, &["name", "description", "input_schema"], &["cache_control"])?;
-    }
-    if body.to_string().matches("\"cache_control\"").count() > 4 {
-        return wrong("more than four cache marks");
-    }
-    let (mut open, mut used, mut role) = (Vec::new(), HashSet::new(), "assistant");
-    for message in body["messages"].as_array().into_iter().flatten() {
-        fields(message, &["role", "content"], &[])?;
-        let next = message["role"].as_str().unwrap_or_default();
-        if next == role || !["user", "assistant"].contains(&next) {
-            return wrong(format!("the role {next} after {role}"));
-        }
-        role = next;
-        let parts: Vec<&Value> = message["content"].as_array().into_iter().flatten().collect();
-        let results: Vec<&str> = parts.iter().map_while(|part| part["tool_use_id"].as_str()).collect();
-        if results != open {
-            return wrong(format!("tool_use {open:?} is followed by the results {results:?}"));
-        }
-        open.clear();
-        let Some(last) = parts.last() else { return wrong("an empty message") };
-        if last["type"].as_str().is_some_and(|kind| kind.ends_with("thinking")) {
-            return wrong("a message ends with thinking");
-        }
-        for part in &parts[results.len()..] {
-            match (part["type"].as_str().unwrap_or_default(), role) {
-                ("text", _) => {
-                    fields(part, &["type", "text"], &["cache_control"])?;
-                    if part["text"].as_str().is_none_or(|text| text.trim().is_empty()) {
-                        return wrong("a blank text");
-                    }
-                }
-                ("thinking", "assistant") => {
-                    fields(part, &["type", "thinking", "signature"], &[])?;
-                    if part["signature"] != "s1" {
-                        return wrong("a signature that was not given");
-                    }
-                }
-                ("redacted_thinking", "assistant") => fields(part, &["type", "data"], &[])?,
-                ("tool_use", "assistant") => {
-                    fields(part, &["type", "id", "name", "input"], &["cache_control"])?;
-                    let id = part["id"].as_str().unwrap_or_default();
-                    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-                    if id.is_empty() || !id.chars().all(fits) || !used.insert(id) || !part["input"].is_object() {
-                        return wrong(format!("a wrong call: {part}"));
-                    }
-                    open.push(id);
-                }
-                (other, role) => return wrong(format!("a block {other} of the {role}")),
-            }
-        }
-        for part in &parts[..results.len()] {
-            fields(part, &["type", "tool_use_id", "content"], &["is_error", "cache_control"])?;
-        }
-    }
-    if role == "user" && open.is_empty() { Ok(()) } else { wrong("nothing to answer") }
-}
-
-fn openai_chat(headers: &HeaderMap, body: &Value) -> Checked {
-    header(headers, "authorization", &format!("Bearer {CANARY}"), 401)?;
-    header(headers, "content-type", "application/json", 400)?;
-    let optional = ["tools", "max_tokens", "temperature"];
-    fields(body, &["model", "messages", "stream", "stream_options"], &optional)?;
-    for tool in body["tools"].as_array().into_iter().flatten() {
-        fields(tool, &["type", "function"], &[])?;
-        fields(&tool["function"], &["name", "description", "parameters"], &[])?;
-    }
-    let (mut open, mut role) = (VecDeque::new(), "system");
-    for message in body["messages"].as_array().into_iter().flatten() {
-        let next = message["role"].as_str().unwrap_or_default();
-        if next != "tool" && !open.is_empty() {
-            return wrong(format!("the calls {open:?} have no results"));
-        }
-        match next {
-            "system" if role == "system" => fields(message, &["role", "content"], &[])?,
-            "user" if role != "user" => fields(message, &["role", "content"], &[])?,
-            "assistant" if role != "assistant" => {
-                fields(message, &["role", "content"], &["tool_calls"])?;
-                for call in message["tool_calls"].as_array().into_iter().flatten() {
-                    fields(call, &["id", "type", "function"], &[])?;
-                    fields(&call["function"], &["name", "arguments"], &[])?;
-                    let arguments = call["function"]["arguments"].as_str().unwrap_or_default();
-                    if !serde_json::from_str(arguments).is_ok_and(|value: Value| value.is_object()) {
-                        return Err((500, format!("arguments that do not parse: {arguments}")));
-                    }
-                    open.push_back(call["id"].clone());
-                }
-                if message["content"].is_null() && open.is_empty() {
-                    return wrong("an empty message");
-                }
-            }
-            "tool" => {
-                fields(message, &["role", "content", "tool_call_id"], &[])?;
-                if open.pop_front().as_ref() != Some(&message["tool_call_id"]) {
-                    return wrong(format!("a result without its call: {message}"));
-                }
-            }
-            other => return wrong(format!("the role {other} after {role}")),
-        }
-        role = next;
-    }
-    if ["user", "tool"].contains(&role) && open.is_empty() { Ok(()) } else { wrong("nothing to answer") }
 }

@@ -29,7 +29,7 @@ pub enum ModelError {
         message: String,
     },
     /// Too many requests for now.
-    #[error("{provider} is rate limited ({message}); try again later")]
+    #[error("{provider} is rate limited ({message}); try again {}", when(*retry_after))]
     RateLimited {
         /// Which provider.
         provider: String,
@@ -67,7 +67,7 @@ pub enum ModelError {
         message: String,
     },
     /// The provider has trouble (408, 409, 5xx, 529).
-    #[error("{provider} has trouble ({message}); try again later")]
+    #[error("{provider} has trouble ({message}); try again {}", when(*retry_after))]
     Unavailable {
         /// Which provider.
         provider: String,
@@ -103,4 +103,31 @@ pub enum ModelError {
     /// The scripted conversation does not fit the request: the text shows the difference.
     #[error("{0}")]
     Script(String),
+}
+
+/// When a provider wants to be asked again.
+fn when(retry_after: Option<Duration>) -> String {
+    match retry_after.map(|after| after.as_secs_f64().ceil() as u64) {
+        None => "later".to_owned(),
+        Some(seconds @ ..120) => format!("in {seconds} s"),
+        Some(seconds @ ..7200) => format!("in {} min", seconds.div_ceil(60)),
+        Some(seconds) => format!("in {} h", seconds.div_ceil(3600)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p7_a_delay_that_is_too_long_to_wait_for_is_told() {
+        let limited = |seconds: Option<f64>| {
+            let retry_after = seconds.map(Duration::from_secs_f64);
+            ModelError::RateLimited { provider: "a/b".into(), message: "slow down".into(), retry_after }.to_string()
+        };
+        assert_eq!(limited(None), "a/b is rate limited (slow down); try again later");
+        assert_eq!(limited(Some(61.2)), "a/b is rate limited (slow down); try again in 62 s");
+        assert_eq!(limited(Some(3600.0)), "a/b is rate limited (slow down); try again in 60 min");
+        assert_eq!(limited(Some(86_000.0)), "a/b is rate limited (slow down); try again in 24 h");
+    }
 }

@@ -1,12 +1,14 @@
 //! What went wrong with one attempt, before it is known whether another one is made.
 
+use std::error::Error;
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::HeaderMap;
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use super::ModelError;
+use super::key::Credential;
+use super::redact::redacted;
 
 /// The most of a provider's own words that a person is shown.
 const MESSAGE_CHARS: usize = 500;
@@ -41,6 +43,8 @@ pub(crate) enum Kind {
     Overflow(Option<u64>),
     /// The request is wrong.
     Rejected,
+    /// A reasoning block of an earlier turn is rejected: the request can be made once more without any.
+    Reasoning,
     /// The provider has trouble.
     Unavailable,
     /// No connection.
@@ -77,23 +81,34 @@ impl Fault {
             Kind::RateLimited => "rate limited",
             Kind::Unavailable => "the provider has trouble",
             Kind::Connection => "no connection",
+            Kind::Reasoning => "the provider rejects its earlier reasoning, which is left out now",
             _ => "the answer broke off",
         };
         format!("{what} ({})", self.message)
     }
 
-    /// The fault with the key taken out of the provider's words.
+    /// The fault with everything secret taken out of the provider's words.
     #[must_use]
-    pub(crate) fn without(mut self, key: Option<&SecretString>) -> Self {
-        if let Some(key) = key.map(ExposeSecret::expose_secret).filter(|key| !key.is_empty()) {
-            self.message = self.message.replace(key, "[key]");
-        }
+    pub(crate) fn without(mut self, credential: &Credential) -> Self {
+        // Shortened only now: half a key at the end would not be found.
+        self.message = short(&redacted(self.message, credential));
         self
+    }
+
+    /// Whether the provider rejects what was replayed to it of its earlier reasoning.
+    pub(crate) fn about_reasoning(&self) -> bool {
+        const WORDS: &[&str] = &["signature", "thinking", "reasoning", "encrypted", "redacted"];
+        let said = self.message.to_lowercase();
+        let named = self.status == Some(400) && WORDS.iter().any(|word| said.contains(word));
+        // OpenAI looks for a reasoning item that it cannot read among those that it stores, of which there are none.
+        let lost = matches!(self.status, Some(400 | 404)) && said.contains("items are not persisted");
+        self.kind == Kind::Rejected && (named || lost)
     }
 
     /// What leaves the model folder. `cure` says where the key comes from.
     pub(crate) fn into_error(self, provider: &str, cure: &str) -> ModelError {
         let Self { kind, message, status, retry_after, .. } = self;
+        let message = short(&message);
         let provider = provider.to_owned();
         match kind {
             Kind::NotConfigured => ModelError::NotConfigured(message),
@@ -104,7 +119,9 @@ impl Fault {
             Kind::Quota => ModelError::Quota { provider, message },
             Kind::RateLimited => ModelError::RateLimited { provider, message, retry_after },
             Kind::Overflow(limit) => ModelError::Overflow { provider, message, limit },
-            Kind::Rejected => ModelError::Rejected { provider, status: status.unwrap_or(400), message },
+            Kind::Rejected | Kind::Reasoning => {
+                ModelError::Rejected { provider, status: status.unwrap_or(400), message }
+            }
             Kind::Unavailable => {
                 let message = match status {
                     Some(status) => format!("HTTP {status}: {message}"),
@@ -150,8 +167,54 @@ pub(crate) fn from_body(status: Option<u16>, body: &Value) -> Fault {
         (_, text, _) => plain(text),
     };
     let codes = format!("{} {} {}", word("code"), word("type"), word("status"));
-    let status = status.or_else(|| number("code").and_then(|code| u16::try_from(code).ok()));
-    classify(status, &codes, &message, number("n_ctx"))
+    let status =
+        status.or_else(|| number("code").or_else(|| number("status")).and_then(|code| u16::try_from(code).ok()));
+    let mut fault = classify(status, &codes, &message, number("n_ctx"));
+    match fault.kind {
+        Kind::Refused => match filters(error).as_slice() {
+            [] => {}
+            names => fault.message = format!("{} ({})", fault.message, names.join(", ")),
+        },
+        Kind::RateLimited => fault.retry_after = asked(&fault.message.to_lowercase()),
+        _ => {}
+    }
+    fault
+}
+
+/// The filters of Azure that stopped something, anywhere in what it says of them.
+pub(crate) fn filters(said: &Value) -> Vec<&str> {
+    match said {
+        Value::Object(fields) => {
+            let hit = |value: &Value| value.get("filtered").and_then(Value::as_bool) == Some(true);
+            let named = fields.iter().filter(|(_, value)| hit(value)).map(|(name, _)| name.as_str());
+            named.chain(fields.values().flat_map(filters)).collect()
+        }
+        Value::Array(list) => list.iter().flat_map(filters).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// How long OpenAI and Azure ask to wait where they say so in words alone, as in the midst of a stream: "try again in
+/// 1m2.5s", "retry after 26 seconds".
+fn asked(said: &str) -> Option<Duration> {
+    let mut rest = ["try again in ", "retry after "].iter().find_map(|before| said.split_once(before))?.1;
+    let mut seconds = None::<f64>;
+    loop {
+        let digits = rest.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(rest.len());
+        let Ok(number) = rest[..digits].parse::<f64>() else { break };
+        let after = rest[digits..].trim_start();
+        let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let unit = match &after[..letters] {
+            "ms" | "milliseconds" => 0.001,
+            "s" | "second" | "seconds" => 1.0,
+            "m" | "minute" | "minutes" => 60.0,
+            "h" | "hour" | "hours" => 3600.0,
+            _ => break,
+        };
+        seconds = Some(seconds.unwrap_or(0.0) + number * unit);
+        rest = &after[letters..];
+    }
+    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
 }
 
 fn classify(status: Option<u16>, codes: &str, message: &str, context: Option<u64>) -> Fault {
@@ -170,7 +233,7 @@ fn classify(status: Option<u16>, codes: &str, message: &str, context: Option<u64
         Kind::RateLimited
     } else if matches!(status, None | Some(200 | 400 | 413 | 422 | 500)) && says(OVERFLOW_TEXTS) {
         Kind::Overflow(context.or_else(|| limit_in(&said)))
-    } else if coded(&["content_filter"]) {
+    } else if coded(REFUSED_CODES) {
         Kind::Refused
     } else {
         match status {
@@ -197,20 +260,33 @@ fn status_of(coded: &impl Fn(&[&str]) -> bool) -> Option<u16> {
         ("server_error", 500),
         ("timeout_error", 504),
         ("overloaded_error", 529),
+        // Google's: <https://cloud.google.com/apis/design/errors>.
+        ("invalid_argument", 400),
+        ("failed_precondition", 400),
+        ("unauthenticated", 401),
+        ("permission_denied", 403),
+        ("not_found", 404),
+        ("resource_exhausted", 429),
+        ("internal", 500),
+        ("unavailable", 503),
+        ("deadline_exceeded", 504),
     ];
     STATUSES.iter().find(|(code, _)| coded(&[code])).map(|(_, status)| *status)
 }
 
 const QUOTA_CODES: &[&str] = &["insufficient_quota", "billing_error", "billing_hard_limit_reached"];
 const QUOTA_TEXTS: &[&str] = &["exceeded your current quota", "credit balance is too low", "insufficient credits"];
+const REFUSED_CODES: &[&str] = &["content_filter", "content_policy_violation", "invalid_prompt"];
 const RATE_TEXTS: &[&str] = &["rate limit", "too many requests"];
 const OVERFLOW_CODES: &[&str] = &["context_length_exceeded", "exceed_context_size_error", "request_too_large"];
 const OVERFLOW_TEXTS: &[&str] = &[
     "prompt is too long",
     "maximum context length",
+    "maximum model length",
     "context length",
     "context window",
     "context size",
+    "exceed context limit",
     "input tokens exceed",
     "input token count",
     "input is too long",
@@ -224,10 +300,19 @@ fn limit_in(said: &str) -> Option<u64> {
         "maximum context length is ",
         "tokens > ",
         "tokens allowed (",
+        "tokens allowed ",
+        "only supports up to ",
+        "limit for this model is ",
+        "exceeds the limit of ",
+        "cannot exceed ",
         "configured limit of ",
         "available context size (",
         "context size of ",
+        "context length of only ",
         "context length of ",
+        "context length is only ",
+        "maximum model length of ",
+        "exceeds the limit of ",
         "context window of ",
     ];
     let rest = BEFORE.iter().find_map(|before| said.split_once(before))?.1;
@@ -249,7 +334,21 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     }
 }
 
-/// A provider's words, fit to be shown: no control characters, one line, not endless; a web page is only named.
+/// An error's words, with those of what caused it.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// As much of a text as a person is shown.
+pub(crate) fn short(text: &str) -> String {
+    match text.char_indices().nth(MESSAGE_CHARS) {
+        Some((end, _)) => format!("{}…", text[..end].trim_end_matches('…')),
+        None => text.to_owned(),
+    }
+}
+
+/// A provider's words, fit to be shown: no control characters, one line; a web page is only named.
 pub(crate) fn plain(text: &str) -> String {
     let text = text.trim();
     if text.is_empty() {
@@ -259,11 +358,7 @@ pub(crate) fn plain(text: &str) -> String {
         return "a web page instead of an answer; check base_url".to_owned();
     }
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    let line = words.collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(MESSAGE_CHARS) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line,
-    }
+    words.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -343,6 +438,33 @@ mod tests {
             (500, r#"{"error":{"code":500,"message":"the request exceeds the available context size"}}"#.to_owned(), None),
             (
                 400,
+                r#"{"error":{"code":400,"status":"INVALID_ARGUMENT","message":"The input token count (1200293) exceeds the maximum number of tokens allowed (1048576)."}}"#.to_owned(),
+                Some(1_048_576),
+            ),
+            (
+                400,
+                r#"{"error":{"message":"The input token count exceeds the maximum number of tokens allowed 1048576."}}"#
+                    .to_owned(),
+                Some(1_048_576),
+            ),
+            (
+                400,
+                r#"{"error":{"message":"Unable to submit request because the input token count is 1179659 but model only supports up to 1048576. Reduce it."}}"#.to_owned(),
+                Some(1_048_576),
+            ),
+            (
+                400,
+                r#"{"message":"too many tokens: total number of tokens in the prompt cannot exceed 4081 - received 4292."}"#
+                    .to_owned(),
+                Some(4081),
+            ),
+            (
+                400,
+                r#"{"message":"too many tokens: size limit exceeded by 11326 tokens. The limit for this model is 128000 tokens."}"#.to_owned(),
+                Some(128_000),
+            ),
+            (
+                400,
                 r#"{"message":"This model's maximum context length is 40960 tokens and you sent more","code":400}"#
                     .to_owned(),
                 Some(40_960),
@@ -350,6 +472,14 @@ mod tests {
         ];
         for (status, body, limit) in cases {
             assert_eq!(kind(status, &body), Kind::Overflow(limit), "{status} {body}");
+        }
+        for (words, limit) in [
+            ("the model is loaded with context length of only 4096 tokens, which is not enough", 4096),
+            ("However, the model's context length is only 4096 tokens", 4096),
+            ("The decoder prompt (length 50000) is longer than the maximum model length of 40960.", 40_960),
+            ("Context window exceeded: 306234 tokens exceeds the limit of 272000 tokens", 272_000),
+        ] {
+            assert_eq!(kind(400, &openai("", words)), Kind::Overflow(Some(limit)), "{words}");
         }
         let limited = openai("", "Rate limit reached: maximum context length tokens per minute");
         assert_eq!(kind(400, &limited), Kind::RateLimited, "a rate limit vetoes the words");
@@ -363,6 +493,11 @@ mod tests {
         assert_eq!(of(&anthropic("invalid_request_error", "bad")), Kind::Rejected);
         assert_eq!(of(&anthropic("rate_limit_error", "slow")), Kind::RateLimited);
         assert_eq!(of(r#"{"error":{"code":502,"message":"upstream"}}"#), Kind::Unavailable);
+        let google = |status: &str| of(&format!(r#"{{"error":{{"status":"{status}","message":"m"}}}}"#));
+        assert_eq!(google("RESOURCE_EXHAUSTED"), Kind::RateLimited);
+        assert_eq!(google("PERMISSION_DENIED"), Kind::Authentication);
+        assert_eq!(google("INVALID_ARGUMENT"), Kind::Rejected);
+        assert_eq!(google("UNAVAILABLE"), Kind::Unavailable);
         assert_eq!(of(r#"{"error":{"code":429,"message":"slow"}}"#), Kind::RateLimited);
         assert_eq!(of(r#"{"error":"the context length of 4096 tokens is too small"}"#), Kind::Overflow(Some(4096)));
     }
@@ -385,12 +520,40 @@ mod tests {
     }
 
     #[test]
+    fn delays_are_read_from_words_where_no_header_says_them() {
+        let delay = |said: &str| asked(&said.to_lowercase()).map(|delay| delay.as_millis());
+        assert_eq!(delay("Rate limit reached. Please try again in 898ms."), Some(898));
+        assert_eq!(delay("Please try again in 11.054s. Visit https://x"), Some(11_054));
+        assert_eq!(delay("Please try again in 6m0.5s."), Some(360_500));
+        assert_eq!(delay("Please retry after 26 seconds."), Some(26_000));
+        assert_eq!(delay("Please try again in a while"), None);
+        assert_eq!(delay("Please try again in 5"), None);
+        assert_eq!(delay("slow down"), None);
+        let mut headers = HeaderMap::new();
+        headers.insert("retry-after", "3".parse().unwrap());
+        let limited = from_response(429, &headers, &openai("rate_limit_exceeded", "Please try again in 9s."));
+        assert_eq!(limited.retry_after, Some(Duration::from_secs(3)), "a header says it better");
+    }
+
+    #[test]
+    fn p9_a_key_where_the_words_are_cut_is_not_shown_by_half() {
+        let key = Credential::Key("sk-canary-0123456789".into());
+        for before in MESSAGE_CHARS - 25..MESSAGE_CHARS + 5 {
+            let said = format!("{} sk-canary-0123456789 and more", "x".repeat(before));
+            let body = serde_json::json!({"error": {"message": said}}).to_string();
+            let fault = from_response(400, &HeaderMap::new(), &body).without(&key);
+            assert!(!fault.into_error("a/b", "KEY").to_string().contains("sk-can"), "{before}");
+        }
+    }
+
+    #[test]
     fn words_are_shown_without_controls_keys_or_pages() {
         assert_eq!(plain("a\u{1b}[31mb\r\n c"), "a [31mb c");
         assert_eq!(plain("<!doctype html><title>404</title>"), "a web page instead of an answer; check base_url");
-        assert_eq!(plain(&"é".repeat(600)).chars().count(), MESSAGE_CHARS + 1);
-        let key = SecretString::from("sk-canary-7");
-        let fault = Fault::new(Kind::Authentication, "Incorrect API key provided: sk-canary-7").without(Some(&key));
+        let long = short(&"é".repeat(600));
+        assert_eq!((long.chars().count(), short(&long)), (MESSAGE_CHARS + 1, long));
+        let key = Credential::Key("sk-canary-7".into());
+        let fault = Fault::new(Kind::Authentication, "Incorrect API key provided: sk-canary-7").without(&key);
         assert_eq!(
             fault.into_error("openai/gpt", "OPENAI_API_KEY").to_string(),
             "openai/gpt refuses the key (HTTP 401: Incorrect API key provided: [key]); check OPENAI_API_KEY"

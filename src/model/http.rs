@@ -8,11 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, LOCATION};
-use reqwest::{Client, Response, Url, redirect};
+use reqwest::{Client, RequestBuilder, Response, Url, redirect};
 
 use super::fault::{self, Fault, Kind};
 
 const CONNECT: Duration = Duration::from_secs(10);
+/// How long the body of an error may take: whoever waits for another try has the status already.
+const REFUSAL: Duration = Duration::from_secs(10);
 /// The most of an answer that is not a stream.
 const BODY_BYTES: usize = 10 * 1024 * 1024;
 
@@ -28,8 +30,17 @@ pub(crate) struct Http {
 pub(crate) enum Answer {
     /// A stream of events; every piece came within the idle limit of the one before.
     Stream(stream::BoxStream<'static, Result<Bytes, Fault>>),
-    /// One JSON document, though a stream was asked for.
+    /// One JSON document, though a stream may have been asked for.
     Whole(String),
+    /// An error, in the provider's words.
+    Refused {
+        /// The status.
+        status: u16,
+        /// The headers.
+        headers: HeaderMap,
+        /// The body.
+        body: String,
+    },
 }
 
 impl Http {
@@ -62,6 +73,11 @@ impl Http {
         loopback(&self.base)
     }
 
+    /// The address, without what may be secret in it.
+    pub(crate) fn address(&self) -> String {
+        format!("{}://{}{}", self.base.scheme(), host(&self.base), self.base.path().trim_end_matches('/'))
+    }
+
     /// The host's name alone.
     pub(crate) fn host_name(&self) -> &str {
         self.base.host_str().unwrap_or_default()
@@ -70,27 +86,62 @@ impl Http {
     /// Sends a JSON body and waits for the head of the answer.
     ///
     /// # Errors
-    /// No connection, nothing within the idle limit, or an answer that is an error.
-    pub(crate) async fn post(&self, path: &str, headers: HeaderMap, body: Bytes) -> Result<Answer, Fault> {
+    /// No connection, nothing within the idle limit, or an answer that cannot be read.
+    pub(crate) async fn post(
+        &self,
+        url: Url,
+        headers: HeaderMap,
+        body: Bytes,
+        streaming: bool,
+    ) -> Result<Answer, Fault> {
         let request = self
             .client()?
-            .post(self.url(path))
+            .post(url)
+            .header("accept", "text/event-stream, application/json")
             .headers(headers)
-            .header("accept", "text/event-stream")
             .header(CONTENT_TYPE, "application/json")
             .body(body);
+        self.answer(request, streaming).await
+    }
+
+    /// Asks for what is at an address.
+    ///
+    /// # Errors
+    /// As with [`Http::post`].
+    pub(crate) async fn get(&self, url: Url, headers: HeaderMap) -> Result<Answer, Fault> {
+        self.answer(self.client()?.get(url).header("accept", "application/json").headers(headers), false).await
+    }
+
+    /// What was answered. What it is called does not always say what it is: a stream begins with no `{` and no `[`.
+    async fn answer(&self, request: RequestBuilder, streaming: bool) -> Result<Answer, Fault> {
         let response = self.in_time(request.send()).await?.map_err(|error| self.lost(error))?;
         if !response.status().is_success() {
-            return Err(self.refused(response).await);
+            return self.refused(response).await;
         }
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !matches!(header(CONTENT_ENCODING), "" | "identity") {
             return Err(Fault::new(Kind::Garbled, "the answer is compressed, though that was not asked for"));
         }
         match header(CONTENT_TYPE).split(';').next().unwrap_or_default().trim() {
-            "application/json" => Ok(Answer::Whole(self.text(response).await?)),
             "text/html" => Err(Fault::new(Kind::Garbled, fault::plain("<html>"))),
-            _ => Ok(Answer::Stream(self.bytes(response).boxed())),
+            "application/json" => {
+                let body = self.text(response).await?;
+                Ok(if streaming && !json(body.as_bytes()) {
+                    Answer::Stream(stream::iter([Ok(Bytes::from(body))]).boxed())
+                } else {
+                    Answer::Whole(body)
+                })
+            }
+            "text/event-stream" | "application/vnd.amazon.eventstream" => {
+                Ok(Answer::Stream(self.bytes(response).boxed()))
+            }
+            _ => {
+                let mut pieces = self.bytes(response).boxed();
+                let first = pieces.next().await.unwrap_or_else(|| Ok(Bytes::new()))?;
+                let is_json = json(&first);
+                let all = stream::iter([Ok(first)]).chain(pieces).boxed();
+                Ok(if is_json { Answer::Whole(self.collected(all).await?) } else { Answer::Stream(all) })
+            }
         }
     }
 
@@ -116,28 +167,42 @@ impl Http {
         Ok(self.client.get_or_init(|| client).clone())
     }
 
-    fn url(&self, path: &str) -> Url {
+    /// The address of a path, with its query, below the base.
+    pub(crate) fn url(&self, path: &str) -> Url {
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url.set_query(query);
         url
     }
 
-    async fn refused(&self, response: Response) -> Fault {
+    async fn refused(&self, response: Response) -> Result<Answer, Fault> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         if response.status().is_redirection() {
             let to = headers.get(LOCATION).and_then(|to| to.to_str().ok()).and_then(|to| self.base.join(to).ok());
             let to = to.as_ref().map_or_else(|| "elsewhere".to_owned(), host);
             let message =
                 format!("it points to {to}, and redirects are not followed; put the final address in base_url");
-            return Fault { status: Some(status), ..Fault::new(Kind::Rejected, message) };
+            return Err(Fault { status: Some(status), ..Fault::new(Kind::Rejected, message) });
         }
         // A body that does not come leaves the status, which says enough.
-        let body = self.text(response).await.unwrap_or_default();
-        fault::from_response(status, &headers, &body)
+        let mut body = Vec::new();
+        let mut pieces = std::pin::pin!(self.bytes(response));
+        let reading = async {
+            while let Some(Ok(piece)) = pieces.next().await {
+                body.extend_from_slice(&piece[..piece.len().min(BODY_BYTES - body.len())]);
+            }
+        };
+        let _ = tokio::time::timeout(REFUSAL, reading).await;
+        Ok(Answer::Refused { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
     }
 
     async fn text(&self, response: Response) -> Result<String, Fault> {
-        let mut pieces = std::pin::pin!(self.bytes(response));
+        self.collected(self.bytes(response)).await
+    }
+
+    async fn collected(&self, pieces: impl Stream<Item = Result<Bytes, Fault>>) -> Result<String, Fault> {
+        let mut pieces = std::pin::pin!(pieces);
         let mut all = Vec::new();
         while let Some(piece) = pieces.next().await {
             all.extend_from_slice(&piece?);
@@ -174,6 +239,11 @@ impl Http {
     fn lost(&self, error: reqwest::Error) -> Fault {
         lost(&host(&self.base), error)
     }
+}
+
+/// Whether a body begins as JSON does.
+fn json(body: &[u8]) -> bool {
+    matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 /// The host and the port, which is what a person can check.
@@ -237,6 +307,8 @@ mod tests {
         assert_eq!(url("https://a.b/v1"), "https://a.b/v1/chat/completions");
         assert_eq!(url("https://a.b/v1/"), "https://a.b/v1/chat/completions");
         assert_eq!(url("https://a.b"), "https://a.b/chat/completions");
+        let query = http("https://a.b/v1").unwrap().url("/m%2Fx:stream?alt=sse").to_string();
+        assert_eq!(query, "https://a.b/v1/m%2Fx:stream?alt=sse");
     }
 
     #[tokio::test]
@@ -245,7 +317,9 @@ mod tests {
         let address = listener.local_addr().unwrap();
         drop(listener);
         let http = http(&format!("http://{address}/v1")).unwrap();
-        let Err(fault) = http.post("/x", HeaderMap::new(), Bytes::new()).await else { panic!("nobody listens there") };
+        let Err(fault) = http.post(http.url("/x"), HeaderMap::new(), Bytes::new(), true).await else {
+            panic!("nobody listens there")
+        };
         assert_eq!(fault.kind, Kind::Connection);
         assert!(fault.message.starts_with(&format!("{address}: ")), "{}", fault.message);
         assert!(fault.message.to_lowercase().contains("refused"), "{}", fault.message);
@@ -262,7 +336,7 @@ mod tests {
             start
         });
         let http = http(&format!("https://{address}/v1")).unwrap();
-        let Err(fault) = http.post("/x", HeaderMap::new(), Bytes::new()).await else {
+        let Err(fault) = http.post(http.url("/x"), HeaderMap::new(), Bytes::new(), true).await else {
             panic!("no TLS is spoken there")
         };
         assert_eq!(fault.kind, Kind::Connection, "{fault:?}");

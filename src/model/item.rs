@@ -19,8 +19,11 @@ pub enum Item {
     },
     /// What the model said, block by block, in order.
     Assistant {
-        /// `TABLE/MODEL` that said it; raw blocks go back to the same one only.
+        /// `TABLE/MODEL` that said it.
         model: String,
+        /// The provider, account and model family behind that name: raw blocks go back to the same ones only.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        origin: String,
         /// The blocks.
         blocks: Vec<Block>,
         /// Whether the turn was cut short, by a cancel or a broken stream.
@@ -42,6 +45,9 @@ pub enum Block {
     Text {
         /// The text.
         text: String,
+        /// The provider's own block, where something beside the text must be replayed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        raw: Option<Arc<RawValue>>,
     },
     /// Reasoning that may be shown.
     Reasoning {
@@ -63,6 +69,16 @@ pub enum Block {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         raw: Option<Arc<RawValue>>,
     },
+}
+
+impl Block {
+    /// The provider's own form of it, where that was kept.
+    #[must_use]
+    pub fn raw(&self) -> Option<&Arc<RawValue>> {
+        match self {
+            Self::Text { raw, .. } | Self::Reasoning { raw, .. } | Self::Call { raw, .. } => raw.as_ref(),
+        }
+    }
 }
 
 /// What a tool call came to.
@@ -89,6 +105,7 @@ mod tests {
         let raw: Arc<RawValue> = RawValue::from_string(own.to_owned()).expect("JSON").into();
         let item = Item::Assistant {
             model: "a/b".into(),
+            origin: "c".into(),
             blocks: vec![Block::Reasoning { text: "hm".into(), raw: Some(raw) }],
             partial: false,
         };

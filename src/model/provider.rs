@@ -32,6 +32,8 @@ pub struct Request {
     pub items: Arc<[Arc<Item>]>,
     /// The most that the answer may hold, in tokens; the wire's own default when absent.
     pub max_output: Option<u64>,
+    /// Names the conversation to the provider's prompt cache, where a wire has a place for that. It says nothing else.
+    pub cache_key: Option<Arc<str>>,
 }
 
 /// Why a turn ended.
@@ -52,6 +54,11 @@ pub enum StopReason {
 /// What a stream says, whatever the wire. Blocks are numbered by `index`, in the order in which they shall stand.
 #[derive(Clone, Debug)]
 pub enum StreamEvent {
+    /// A provider begins to answer: the first event of each attempt, where raw blocks may follow.
+    Answering {
+        /// What [`Item::Assistant`] keeps as `origin`.
+        origin: Arc<str>,
+    },
     /// A piece of prose.
     Text {
         /// Which block.
@@ -122,6 +129,16 @@ pub trait Provider: Send + Sync {
 
     /// The tokens that the model takes in and gives out in all, when known.
     fn context(&self) -> Option<u64>;
+
+    /// The most tokens that one answer may hold, when known: so much less the model takes in.
+    fn max_output(&self) -> Option<u64> {
+        None
+    }
+
+    /// A text without the keys that were used here, for whatever is told and recorded.
+    fn redacted(&self, text: String) -> String {
+        text
+    }
 
     /// Starts a turn. Failing early and failing in the stream are the same to the caller. Retries are the wire's own
     /// business (see `StreamEvent::Retrying`).

@@ -1,20 +1,27 @@
 //! A provider behind HTTP: the wire says what is sent and what comes, this does the sending.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, Stream, StreamExt};
 
-use super::fault::{Fault, Kind};
+use super::catalog::{self, Catalog};
+use super::eventstream;
+use super::fault::{self, Fault, Kind};
 use super::http::{Answer, Http};
-use super::key::Key;
-use super::retry::{self, Attempt};
+use super::key::{Credential, Key};
+use super::redact;
+use super::replay::{self, Fingerprint, Fitted, Replayable};
+use super::retry::{self, Attempt, Replay};
 use super::sse::{self, Frame};
-use super::wire::{Decoder, Wire};
-use super::{ModelError, Provider, Request, StreamEvent, TurnStream};
+use super::wire::{Decoder, Framing, Sent, Wire};
+use super::{ModelError, Provider, Request, StopReason, StreamEvent, TurnStream};
+
+/// The most of one answer: a model that repeats itself without end must not fill the memory.
+const ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// How long the rest (figures, the end mark) may take once the turn is whole.
 const AFTERMATH: Duration = Duration::from_secs(5);
@@ -22,20 +29,51 @@ const AFTERMATH: Duration = Duration::from_secs(5);
 /// A model behind a wire.
 pub(crate) struct Remote {
     name: Arc<str>,
-    context: Option<u64>,
+    /// Tokens in all, as the settings have it.
+    declared: Option<u64>,
+    /// Where the catalog has it.
+    place: Arc<str>,
     inner: Arc<Inner>,
 }
 
 struct Inner {
+    endpoint: Endpoint,
     wire: Box<dyn Wire>,
-    http: Http,
-    key: Key,
+    /// What the last request proved itself with.
+    used: Mutex<Option<Arc<Credential>>>,
+    /// Opaque blocks that the provider rejected: they are not replayed again.
+    rejected: Mutex<HashSet<Fingerprint>>,
+}
+
+/// Where a provider is, and how it is asked.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    /// The kind of provider, as the settings spell it.
+    pub(crate) kind: &'static str,
+    /// What the provider calls the model.
+    pub(crate) model: String,
+    /// The address.
+    pub(crate) http: Http,
+    /// Where the key comes from.
+    pub(crate) key: Key,
+    /// Whether answers are asked for in pieces.
+    pub(crate) streaming: bool,
+    /// The most that an answer may hold, where the settings or the wire set it.
+    pub(crate) max_output: Option<u64>,
+    /// What else is known of it.
+    pub(crate) catalog: Arc<Catalog>,
 }
 
 impl Remote {
-    /// A model behind `wire` at `http`.
-    pub(crate) fn new(name: String, context: Option<u64>, wire: Box<dyn Wire>, http: Http, key: Key) -> Self {
-        Self { name: name.into(), context, inner: Arc::new(Inner { wire, http, key }) }
+    /// A model behind `wire` at `endpoint`.
+    pub(crate) fn new(name: String, declared: Option<u64>, wire: Box<dyn Wire>, endpoint: Endpoint) -> Self {
+        let place = catalog::place(endpoint.kind, &endpoint.http.address()).into();
+        Self {
+            name: name.into(),
+            declared,
+            place,
+            inner: Arc::new(Inner { endpoint, wire, used: Mutex::default(), rejected: Mutex::default() }),
+        }
     }
 }
 
@@ -46,34 +84,112 @@ impl Provider for Remote {
     }
 
     fn context(&self) -> Option<u64> {
-        self.context
+        let Endpoint { catalog, model, .. } = &self.inner.endpoint;
+        catalog.context(&self.place, model, self.declared)
+    }
+
+    fn max_output(&self) -> Option<u64> {
+        let Endpoint { catalog, model, max_output, .. } = &self.inner.endpoint;
+        max_output.or_else(|| catalog.max_output(&self.place, model))
+    }
+
+    fn redacted(&self, text: String) -> String {
+        match &*self.inner.used.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(credential) => redact::redacted(text, credential),
+            None => text,
+        }
     }
 
     async fn stream(&self, request: Request) -> Result<TurnStream, ModelError> {
-        let (name, cure) = (Arc::clone(&self.name), self.inner.key.cure());
-        let body = self.inner.wire.body(&request).map_err(|error| {
-            let fault = Fault::new(Kind::Garbled, format!("the request cannot be written as JSON: {error}"));
-            fault.into_error(&name, &cure)
-        })?;
-        let (inner, body) = (Arc::clone(&self.inner), Bytes::from(body));
-        let events = retry::retrying(move || {
-            let (inner, body) = (Arc::clone(&inner), body.clone());
-            async move { inner.attempt(body).await }
+        let (name, cure) = (Arc::clone(&self.name), self.inner.endpoint.key.cure());
+        let (inner, request) = (Arc::clone(&self.inner), Arc::new(request));
+        let (asked, place, most) = (Arc::clone(&self.inner), Arc::clone(&self.place), self.max_output());
+        let events = retry::retrying(move |replay| {
+            let (inner, request) = (Arc::clone(&inner), Arc::clone(&request));
+            async move { inner.attempt(&request, replay).await }
         });
-        Ok(events.map(move |event| event.map_err(|fault| fault.into_error(&name, &cure))).boxed())
+        let told = move |fault: Fault| {
+            if let Kind::Overflow(Some(limit)) = fault.kind {
+                let (inner, place) = (Arc::clone(&asked), Arc::clone(&place));
+                // Some say what they take in, others what that and the answer may come to.
+                let said = fault.message.to_lowercase();
+                let input_alone = said.contains("input token") || said.contains("prompt is too long");
+                let limit = limit + most.filter(|_| input_alone).unwrap_or(0);
+                // The file may take a moment, and nobody waits for it.
+                let learn = move || inner.endpoint.catalog.learn(&place, &inner.endpoint.model, limit);
+                drop(tokio::task::spawn_blocking(learn));
+            }
+            fault.into_error(&name, &cure)
+        };
+        Ok(events.map(move |event| event.map_err(&told)).boxed())
     }
 }
 
 impl Inner {
-    async fn attempt(&self, body: Bytes) -> Result<Attempt, Fault> {
-        let key = self.key.read()?;
-        let answer = self.http.post(self.wire.path(), self.wire.headers(key.as_ref())?, body).await;
-        let decoder = self.wire.decoder();
-        let events = match answer.map_err(|fault| fault.without(key.as_ref()))? {
-            Answer::Stream(bytes) => decoded(sse::frames(bytes).boxed(), decoder).boxed(),
-            Answer::Whole(body) => stream::iter(whole(&body, decoder)).boxed(),
+    async fn attempt(self: Arc<Self>, request: &Request, replay: Replay) -> Result<Attempt, Fault> {
+        let credential = self.endpoint.key.read().await?;
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&credential));
+        let Endpoint { kind, model, http, streaming, .. } = &self.endpoint;
+        let origin = replay::origin(kind, http.host_name(), &credential, model);
+        let fitted = {
+            let rejected = self.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+            let replayed = Replayable { origin: &origin, rejected: &rejected };
+            Fitted::new(request, (replay == Replay::Everything).then_some(replayed), self.wire.names())
         };
-        Ok(events.map(move |event| event.map_err(|fault| fault.without(key.as_ref()))).boxed())
+        let events = self.events(&fitted, *streaming, &credential).await;
+        let inner = Arc::clone(&self);
+        let (replayed, secrets) = (fitted.replayed.clone(), Arc::clone(&credential));
+        let faulty = move |fault: Fault| {
+            let fault = fault.without(&secrets);
+            if fault.kind == Kind::Authentication {
+                // What was kept may have been replaced since.
+                inner.endpoint.key.forget();
+            }
+            if replayed.is_empty() || !fault.about_reasoning() {
+                return fault;
+            }
+            inner.rejected.lock().unwrap_or_else(PoisonError::into_inner).extend(&replayed);
+            Fault { kind: Kind::Reasoning, ..fault }
+        };
+        let events =
+            redact::redacting(events.map_err(&faulty)?, Arc::clone(&credential)).map(move |event| match event {
+                Ok(StreamEvent::CallStarted { index, id, name }) => {
+                    Ok(StreamEvent::CallStarted { index, id, name: fitted.own_name(name) })
+                }
+                Ok(StreamEvent::Finished(StopReason::Refusal(reason))) => {
+                    let reason = fault::short(&redact::redacted(reason, &credential));
+                    Ok(StreamEvent::Finished(StopReason::Refusal(reason)))
+                }
+                event => event.map_err(&faulty),
+            });
+        let first = StreamEvent::Answering { origin: origin.into() };
+        Ok(stream::iter([Ok(first)]).chain(events).boxed())
+    }
+
+    async fn events(&self, fitted: &Fitted, streaming: bool, credential: &Credential) -> Result<Attempt, Fault> {
+        let body = self
+            .wire
+            .body(&fitted.request, streaming)
+            .map_err(|error| Fault::new(Kind::Garbled, format!("the request cannot be written as JSON: {error}")))?;
+        let http = &self.endpoint.http;
+        let url = http.url(&self.wire.path(streaming));
+        let headers = self.wire.headers(credential, &Sent { url: &url, body: &body, now: SystemTime::now() })?;
+        let decoder = self.wire.decoder_of(&fitted.request);
+        let asked = format!("{}{}", http.address(), self.wire.path(streaming));
+        match http.post(url, headers, Bytes::from(body), streaming).await? {
+            Answer::Stream(bytes) => match self.wire.framing() {
+                Framing::Sse => Ok(decoded(sse::frames(bytes).boxed(), decoder).boxed()),
+                Framing::EventStream => Ok(decoded(eventstream::frames(bytes).boxed(), decoder).boxed()),
+            },
+            Answer::Whole(body) => Ok(stream::iter(whole(&body, decoder)).boxed()),
+            Answer::Refused { status, headers, body } => {
+                let mut fault = self.wire.fault(status, &headers, &body);
+                if status == 404 && fault.kind == Kind::Rejected {
+                    fault.message = format!("{} (asked: {asked})", fault.message);
+                }
+                Err(fault)
+            }
+        }
     }
 }
 
@@ -89,7 +205,7 @@ pub(crate) fn decoded<S>(frames: S, decoder: Box<dyn Decoder>) -> impl Stream<It
 where
     S: Stream<Item = Result<Frame, Fault>> + Send + Unpin,
 {
-    let state = Decoding { frames, decoder, events: VecDeque::new(), over: None };
+    let state = Decoding { frames, decoder, events: VecDeque::new(), bytes: 0, over: None };
     stream::unfold(state, |mut state| async move { state.next().await.map(|event| (event, state)) })
 }
 
@@ -97,6 +213,8 @@ struct Decoding<S> {
     frames: S,
     decoder: Box<dyn Decoder>,
     events: VecDeque<StreamEvent>,
+    /// Bytes that came so far.
+    bytes: usize,
     /// Set when nothing more is read: how it ended.
     over: Option<Result<(), Fault>>,
 }
@@ -117,7 +235,8 @@ where
             if let Some(over) = &mut self.over {
                 return std::mem::replace(over, Ok(())).err().map(Err);
             }
-            let frame = if self.decoder.whole_already() {
+            let whole = self.decoder.whole_already();
+            let frame = if whole {
                 // The turn stands: what is missing now is no reason to lose it.
                 tokio::time::timeout(AFTERMATH, self.frames.next()).await.unwrap_or(None).and_then(Result::ok)
             } else {
@@ -129,16 +248,30 @@ where
                     frame => frame.and_then(Result::ok),
                 }
             };
+            let behind = whole && frame.is_some();
             let result = match frame {
-                Some(frame) => self.decoder.frame(&frame, &mut self.events),
+                Some(frame) => {
+                    self.bytes += frame.data.len();
+                    match self.bytes <= ANSWER_BYTES {
+                        true => self.decoder.frame(&frame, &mut self.events),
+                        false => Err(Fault::new(Kind::Garbled, "the answer is larger than 64 MiB")),
+                    }
+                }
                 None => {
                     self.over = Some(Ok(()));
                     self.decoder.end(&mut self.events)
                 }
             };
-            if let Err(fault) = result {
-                self.over = Some(Err(fault));
-            }
+            self.over = match result {
+                Ok(()) => self.over.take(),
+                // What stands is not lost to what came after it.
+                Err(fault) if behind => {
+                    let ended = self.decoder.end(&mut self.events);
+                    let stands = self.events.iter().any(|event| matches!(event, StreamEvent::Finished(_)));
+                    Some(ended.and(if stands { Ok(()) } else { Err(fault) }))
+                }
+                Err(fault) => Some(Err(fault)),
+            };
         }
     }
 }

@@ -23,16 +23,27 @@ const OBEYED: Duration = Duration::from_secs(60);
 /// its delay begins.
 pub(crate) fn retrying<O, F>(open: O) -> impl Stream<Item = Result<StreamEvent, Fault>> + Send
 where
-    O: FnMut() -> F + Send,
+    O: FnMut(Replay) -> F + Send,
     F: Future<Output = Result<Attempt, Fault>> + Send,
 {
-    let state = State { open, phase: Phase::Open(Duration::ZERO), attempt: 0, told: false };
+    let (phase, replay) = (Phase::Open(Duration::ZERO), Replay::Everything);
+    let state = State { open, phase, replay, attempt: 0, told: false };
     stream::unfold(state, |mut state| async move { state.next().await.map(|event| (event, state)) })
+}
+
+/// What of its own earlier blocks a provider is sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replay {
+    /// All of them.
+    Everything,
+    /// No opaque ones: it rejected them.
+    Plain,
 }
 
 struct State<O> {
     open: O,
     phase: Phase,
+    replay: Replay,
     attempt: u32,
     /// Whether anything of this attempt was told.
     told: bool,
@@ -47,7 +58,7 @@ enum Phase {
 
 impl<O, F> State<O>
 where
-    O: FnMut() -> F + Send,
+    O: FnMut(Replay) -> F + Send,
     F: Future<Output = Result<Attempt, Fault>> + Send,
 {
     async fn next(&mut self) -> Option<Result<StreamEvent, Fault>> {
@@ -58,7 +69,7 @@ where
                     if !delay.is_zero() {
                         tokio::time::sleep(*delay).await;
                     }
-                    match (self.open)().await {
+                    match (self.open)(self.replay).await {
                         Ok(attempt) => {
                             self.phase = Phase::Streaming(attempt);
                             continue;
@@ -70,7 +81,7 @@ where
                     Some(Ok(event)) => {
                         match event {
                             StreamEvent::Finished(_) => self.phase = Phase::Over,
-                            StreamEvent::Usage(_) => {}
+                            StreamEvent::Answering { .. } | StreamEvent::Usage(_) => {}
                             _ => self.told = true,
                         }
                         return Some(Ok(event));
@@ -84,7 +95,14 @@ where
     }
 
     fn again(&mut self, fault: Fault) -> Result<StreamEvent, Fault> {
-        let Some(delay) = delay(&fault, self.attempt, fastrand::f64) else {
+        let reasoning = fault.kind == Kind::Reasoning && self.replay == Replay::Everything;
+        let pause = if reasoning {
+            self.replay = Replay::Plain;
+            (self.attempt < RETRIES).then_some(Duration::ZERO)
+        } else {
+            delay(&fault, self.attempt, fastrand::f64)
+        };
+        let Some(delay) = pause else {
             self.phase = Phase::Over;
             return Err(fault);
         };
@@ -101,7 +119,8 @@ fn delay(fault: &Fault, made: u32, random: impl FnOnce() -> f64) -> Option<Durat
     if made >= RETRIES || !fault.retryable() {
         return None;
     }
-    match fault.retry_after {
+    // A delay that is over already (a clock that is wrong, a proxy's zero) says nothing of when.
+    match fault.retry_after.filter(|asked| !asked.is_zero()) {
         Some(asked) => (asked <= OBEYED).then_some(asked),
         None => Some(FIRST.saturating_mul(1 << made).min(LONGEST).mul_f64(random())),
     }
@@ -128,7 +147,7 @@ mod tests {
     async fn told(plan: Vec<Plan>) -> (Vec<String>, Duration) {
         let plan = Arc::new(Mutex::new(VecDeque::from(plan)));
         let start = Instant::now();
-        let events = retrying(move || {
+        let events = retrying(move |_| {
             let next = plan.lock().unwrap().pop_front().expect("one attempt too many");
             std::future::ready(next.map(|events| stream::iter(events).boxed()))
         });
@@ -182,6 +201,16 @@ mod tests {
         let (lines, took) = told(vec![Err(limited(61))]).await;
         assert_eq!(lines, ["RateLimited"]);
         assert_eq!(took, Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rejected_reasoning_is_left_out_once() {
+        let rejected = || Err(Fault { status: Some(400), ..Fault::new(Kind::Reasoning, "Invalid signature") });
+        let (lines, took) = told(vec![rejected(), Ok(vec![Ok(finished())])]).await;
+        let retry = "retry 1 discarded=false the provider rejects its earlier reasoning, which is left out now (Invalid signature)";
+        assert_eq!((lines, took), (vec![retry.to_owned(), "Finished(End)".to_owned()], Duration::ZERO));
+        let (lines, _) = told(vec![rejected(), rejected()]).await;
+        assert_eq!(lines, [retry, "Reasoning"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -262,7 +262,12 @@ mod tests {
 
     fn calls(ids: &[&str]) -> Record {
         let call = |id: &&str| Block::Call { id: (*id).into(), name: "edit".into(), arguments: "{}".into(), raw: None };
-        item(Item::Assistant { model: "m".into(), blocks: ids.iter().map(call).collect(), partial: false })
+        item(Item::Assistant {
+            model: "m".into(),
+            origin: String::new(),
+            blocks: ids.iter().map(call).collect(),
+            partial: false,
+        })
     }
 
     fn started(id: &str) -> Record {

@@ -4,16 +4,12 @@ use crate::protocol::Mode;
 
 use super::fault::Severity;
 use super::node::{Entry, Node};
+use super::provider::provider;
 use super::read::{Field, Reader};
-use super::schema::{
-    CommandKind, CommandSettings, Limits, ModelSettings, Needs, ProviderKind, ProviderSettings, Settings,
-};
+use super::schema::{CommandKind, CommandSettings, Limits, ModelSettings, Needs, Settings};
 use super::{template, value};
 
 const MODES: [&str; 4] = ["plan", "ask", "edit", "auto"];
-const KINDS: [&str; 4] = ["anthropic", "openai-chat", "ollama", "script"];
-/// Kinds of provider that the settings know and this version does not speak.
-pub(super) const LATER_KINDS: [&str; 5] = ["openai", "azure", "gemini", "cohere", "bedrock"];
 /// The tools, by the names that settings and prompts depend on.
 const TOOLS: [&str; 15] = [
     "read",
@@ -171,93 +167,6 @@ const LIMITS: &[Field<Limits>] = &[
     },
 ];
 
-/// A provider with anything wrong in it is not used at all: half of it could send code or a key to an endpoint that
-/// nobody meant.
-fn provider(settings: &mut Settings, entry: &Entry, reader: &mut Reader<'_>) {
-    let before = reader.faults.len();
-    let mut provider = settings.providers.get(&entry.key).cloned().unwrap_or_default();
-    if entry.key.contains('/') || entry.key.is_empty() {
-        let message = "expected a name without `/`, because a model is named NAME/MODEL".to_owned();
-        reader.fault(entry.at.clone(), message);
-    }
-    reader.table(&mut provider, &entry.node, PROVIDER);
-    let faults: Vec<_> = reader.faults.iter().skip(before).map(ToString::to_string).collect();
-    let count = faults.len();
-    if count > 0 {
-        settings.providers.remove(&entry.key);
-        settings.unusable.add_provider(&entry.key, &faults.join("; "));
-        consequence(reader, count, &not_used("provider", &entry.key));
-    } else if !settings.unusable.providers.contains_key(&entry.key) {
-        // A layer above does not mend the one below: it says little of where the faulty line wanted to go.
-        settings.providers.insert(entry.key.clone(), provider);
-    }
-}
-
-const PROVIDER: &[Field<ProviderSettings>] = &[
-    Field {
-        key: "kind",
-        read: |provider, entry, reader| {
-            if let super::node::Value::Text(kind) = &entry.node.value
-                && LATER_KINDS.contains(&kind.as_str())
-            {
-                reader.not_supported(entry, &kind_later(kind));
-                return;
-            }
-            reader.put(&mut provider.kind, entry, |node| value::word::<ProviderKind>(node, &KINDS).map(Some));
-        },
-    },
-    Field {
-        key: "base_url",
-        read: |provider, entry, reader| {
-            reader.put(&mut provider.base_url, entry, |node| value::endpoint(node).map(Some));
-        },
-    },
-    Field {
-        key: "api_key_env",
-        read: |provider, entry, reader| {
-            reader.put(&mut provider.api_key_env, entry, |node| value::variable(node).map(Some));
-        },
-    },
-    Field {
-        key: "insecure",
-        read: |provider, entry, reader| {
-            reader.put(&mut provider.insecure, entry, value::flag);
-        },
-    },
-    Field {
-        key: "path",
-        read: |provider, entry, reader| {
-            let folder = reader.source.folder();
-            reader.put(&mut provider.path, entry, |node| value::path(node, folder).map(Some));
-        },
-    },
-    Field {
-        key: "api_key_command",
-        read: |_, entry, reader| {
-            reader.not_supported(
-                entry,
-                "not supported by this version: name the variable that holds the key in `api_key_env`",
-            );
-        },
-    },
-    Field {
-        key: "api_key",
-        read: |_, entry, reader| {
-            let message = "settings hold no keys: put it into an environment variable and name that in `api_key_env`";
-            reader.fault(entry.at.clone(), message.to_owned());
-        },
-    },
-    Field { key: "resource", read: field_later },
-    Field { key: "deployment", read: field_later },
-    Field { key: "api_version", read: field_later },
-    Field { key: "region", read: field_later },
-];
-
-/// What is said of a kind of provider that comes later.
-pub(super) fn kind_later(kind: &str) -> String {
-    format!("providers of kind {kind:?} are not supported by this version; supported are {}", KINDS.join(", "))
-}
-
 fn field_later<T>(_: &mut T, entry: &Entry, reader: &mut Reader<'_>) {
     reader.not_supported(entry, "not supported by this version");
 }
@@ -400,7 +309,7 @@ pub(super) fn not_used(what: &str, name: &str) -> String {
 }
 
 /// Adds to the last faults what follows from them.
-fn consequence(reader: &mut Reader<'_>, count: usize, sentence: &str) {
+pub(super) fn consequence(reader: &mut Reader<'_>, count: usize, sentence: &str) {
     for fault in reader.faults.iter_mut().rev().take(count) {
         let until = if fault.severity == Severity::NotSupported {
             sentence.replace(" until this is mended", "")
@@ -414,6 +323,7 @@ fn consequence(reader: &mut Reader<'_>, count: usize, sentence: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::provider::PROVIDER;
 
     /// The properties of a definition in the JSON Schema.
     fn properties(of: &str) -> Vec<String> {
@@ -434,7 +344,6 @@ mod tests {
         check("Limits", LIMITS, &[]);
         check("ModelSettings", MODEL, &["edit_format"]);
         check("CommandSettings", COMMAND, &["model"]);
-        let later = ["api_key", "api_key_command", "resource", "deployment", "api_version", "region"];
-        check("ProviderSettings", PROVIDER, &later);
+        check("ProviderSettings", PROVIDER, &["api_key"]);
     }
 }

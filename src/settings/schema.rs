@@ -39,8 +39,18 @@ pub struct Settings {
 pub enum ProviderKind {
     /// Anthropic Messages.
     Anthropic,
+    /// OpenAI Responses.
+    Openai,
     /// OpenAI Chat Completions and what is compatible with it.
     OpenaiChat,
+    /// Azure OpenAI: Responses, and Chat Completions where an `api_version` is given.
+    Azure,
+    /// Google Gemini.
+    Gemini,
+    /// Cohere, version 2 of its chat.
+    Cohere,
+    /// Amazon Bedrock, over Converse.
+    Bedrock,
     /// Ollama, over its OpenAI-compatible door.
     Ollama,
     /// A conversation from a file.
@@ -48,28 +58,49 @@ pub enum ProviderKind {
 }
 
 impl ProviderKind {
-    /// The tables that a model may name though nobody wrote them, and the kind of each.
-    pub const UNWRITTEN: [(&str, Self); 6] = [
-        ("anthropic", Self::Anthropic),
-        ("openai", Self::OpenaiChat),
-        ("openai-chat", Self::OpenaiChat),
-        ("ollama", Self::Ollama),
-        ("script", Self::Script),
-        ("scripted", Self::Script),
+    /// The tables that a model may name though nobody wrote them, the kind of each, and whether its requests then stay on
+    /// this machine.
+    pub const UNWRITTEN: [(&str, Self, bool); 13] = [
+        ("anthropic", Self::Anthropic, false),
+        ("openai", Self::Openai, false),
+        ("openai-chat", Self::OpenaiChat, false),
+        ("azure", Self::Azure, false),
+        ("gemini", Self::Gemini, false),
+        ("cohere", Self::Cohere, false),
+        ("bedrock", Self::Bedrock, false),
+        ("ollama", Self::Ollama, true),
+        ("llamacpp", Self::OpenaiChat, true),
+        ("lmstudio", Self::OpenaiChat, true),
+        ("vllm", Self::OpenaiChat, true),
+        ("script", Self::Script, true),
+        ("scripted", Self::Script, true),
     ];
 
     /// The kind of a table that nobody wrote; `None` when such a table must be written.
     #[must_use]
     pub fn unwritten(table: &str) -> Option<Self> {
-        Self::UNWRITTEN.iter().find(|(name, _)| *name == table).map(|(_, kind)| *kind)
+        Self::UNWRITTEN.iter().find(|(name, ..)| *name == table).map(|(_, kind, _)| *kind)
     }
 
     /// Whether requests stay on this machine when no table says where they go.
     #[must_use]
-    pub fn is_local(self) -> bool {
+    pub fn unwritten_stays(table: &str) -> bool {
+        Self::UNWRITTEN.iter().any(|(name, _, stays)| *name == table && *stays)
+    }
+
+    /// As the settings spell it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
         match self {
-            Self::Ollama | Self::Script => true,
-            Self::Anthropic | Self::OpenaiChat => false,
+            Self::Anthropic => "anthropic",
+            Self::Openai => "openai",
+            Self::Azure => "azure",
+            Self::Gemini => "gemini",
+            Self::Cohere => "cohere",
+            Self::Bedrock => "bedrock",
+            Self::OpenaiChat => "openai-chat",
+            Self::Ollama => "ollama",
+            Self::Script => "script",
         }
     }
 }
@@ -84,6 +115,20 @@ pub struct ProviderSettings {
     pub base_url: Option<String>,
     /// The environment variable that holds the key.
     pub api_key_env: Option<String>,
+    /// A program, with its arguments, that prints the key.
+    pub api_key_command: Option<Vec<String>>,
+    /// Whether answers are asked for in pieces; `false` for servers that lose tool calls then. Absent: yes.
+    pub stream: Option<bool>,
+    /// The Azure resource: the first part of its host's name.
+    pub resource: Option<String>,
+    /// The Azure deployment, sent as the model.
+    pub deployment: Option<String>,
+    /// The date of Azure's older interface, Chat Completions. Absent: its present one, Responses.
+    pub api_version: Option<String>,
+    /// The AWS region.
+    pub region: Option<String>,
+    /// The profile in the AWS configuration. Absent: `AWS_PROFILE`, then `default`.
+    pub profile: Option<String>,
     /// Whether plain http may leave this machine.
     pub insecure: bool,
     /// The conversation file (kind `script`). Absent: the built-in one.

@@ -33,10 +33,6 @@ const WRONG: &[(&str, &str)] = &[
         "1:9: model: there is no provider \"lokal\": expected a table [providers.lokal]",
     ),
     (
-        "model = \"gemini/pro\"",
-        "1:9: model: providers of kind \"gemini\" are not supported by this version; supported are anthropic, openai-chat, ollama, script",
-    ),
-    (
         "mode = \"palan\"",
         "1:8: mode: expected one of plan, ask, edit, auto, found \"palan\"; did you mean \"plan\"? (until it is mended the mode is `plan`, which changes nothing)",
     ),
@@ -70,23 +66,23 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[providers.claude]\nbase_url = \"https://api.anthropic.com\"",
-        "1:12: providers.claude: `kind` is missing: expected one of anthropic, openai-chat, ollama, script (the provider \"claude\" is not used until this is mended)",
+        "1:12: providers.claude: `kind` is missing: expected one of anthropic, openai, openai-chat, azure, gemini, cohere, bedrock, ollama, script (the provider \"claude\" is not used until this is mended)",
     ),
     (
         "[providers.local]",
-        "1:12: providers.local: `kind` is missing: expected one of anthropic, openai-chat, ollama, script (the provider \"local\" is not used until this is mended)",
+        "1:12: providers.local: `kind` is missing: expected one of anthropic, openai, openai-chat, azure, gemini, cohere, bedrock, ollama, script (the provider \"local\" is not used until this is mended)",
     ),
     (
         "[providers.anthropic]\nkind = \"antropic\"",
-        "2:8: providers.anthropic.kind: expected one of anthropic, openai-chat, ollama, script, found \"antropic\"; did you mean \"anthropic\"? (the provider \"anthropic\" is not used until this is mended)",
+        "2:8: providers.anthropic.kind: expected one of anthropic, openai, openai-chat, azure, gemini, cohere, bedrock, ollama, script, found \"antropic\"; did you mean \"anthropic\"? (the provider \"anthropic\" is not used until this is mended)",
     ),
     (
-        "[providers.x]\nkind = \"gemini\"",
-        "2:1: providers.x.kind: providers of kind \"gemini\" are not supported by this version; supported are anthropic, openai-chat, ollama, script (the provider \"x\" is not used)",
+        "[providers.bedrock]\nregion = \"eu.evil.example/\"",
+        "2:10: providers.bedrock.region: expected a name of letters, digits and `-` (the provider \"bedrock\" is not used until this is mended)",
     ),
     (
-        "[providers.azure]\nresource = \"r\"",
-        "2:1: providers.azure.resource: not supported by this version (the provider \"azure\" is not used)",
+        "[providers.azure]\nresource = \"evil.example/r\"",
+        "2:12: providers.azure.resource: expected a name of letters, digits and `-` (the provider \"azure\" is not used until this is mended)",
     ),
     (
         "[providers.anthropic]\nbase_ulr = \"https://example.com\"",
@@ -129,8 +125,8 @@ const WRONG: &[(&str, &str)] = &[
         "2:15: providers.anthropic.api_key_env: expected text in quotes, found a list (the provider \"anthropic\" is not used until this is mended)",
     ),
     (
-        "[providers.anthropic]\napi_key_command = [\"pass\", \"hunter2\"]",
-        "2:1: providers.anthropic.api_key_command: not supported by this version: name the variable that holds the key in `api_key_env` (the provider \"anthropic\" is not used)",
+        "[providers.anthropic]\napi_key_command = \"pass hunter2\"",
+        "2:19: providers.anthropic.api_key_command: expected a program and its arguments, such as [\"pass\", \"show\", \"anthropic\"], found text (the provider \"anthropic\" is not used until this is mended)",
     ),
     (
         "[providers.ollama]\ninsecure = \"yes\"",
@@ -336,7 +332,7 @@ fn a_fault_from_an_editor_names_initialization_options_and_the_key() {
         told,
         [
             "initializationOptions: limits.max_turns: expected a whole number of at least 1, found 0",
-            "initializationOptions: providers.local.kind: expected one of anthropic, openai-chat, ollama, script, found a \
+            "initializationOptions: providers.local.kind: expected one of anthropic, openai, openai-chat, azure, gemini, cohere, bedrock, ollama, script, found a \
              whole number (the provider \"local\" is not used until this is mended)",
         ]
     );

@@ -59,10 +59,9 @@ pub(super) fn find(loaded: &mut Loaded) {
         }
     }
     // A table with another name by mistake is missed where its provider is there without a table.
-    for (table, kind) in ProviderKind::UNWRITTEN {
-        let missed = !kind.is_local()
-            && !loaded.settings.providers.contains_key(table)
-            && !unusable.providers.contains_key(table);
+    for (table, _, stays) in ProviderKind::UNWRITTEN {
+        let missed =
+            !stays && !loaded.settings.providers.contains_key(table) && !unusable.providers.contains_key(table);
         let mistyped = unusable.providers.iter().find(|(name, _)| nearest(name, &[table]).is_some());
         if let Some((_, fault)) = mistyped.filter(|_| missed) {
             let fault = fault.clone();

@@ -102,6 +102,31 @@ pub(super) fn variable(node: &Node) -> Result<String, String> {
     }
 }
 
+/// A program with its arguments. It is started as it stands, without a shell.
+pub(super) fn program(node: &Node) -> Result<Vec<String>, String> {
+    match &node.value {
+        Value::List(_) => {
+            let words = texts(node)?;
+            match words.first() {
+                Some(program) if !program.trim().is_empty() => Ok(words),
+                _ => Err("expected a program and its arguments, found no program".into()),
+            }
+        }
+        other => Err(expected("a program and its arguments, such as [\"pass\", \"show\", \"anthropic\"]", other)),
+    }
+}
+
+/// A name that becomes a part of a host's: anything else in it would send the key elsewhere.
+pub(super) fn host_label(node: &Node) -> Result<String, String> {
+    let name = text(node)?;
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    if !name.is_empty() && name.len() <= 63 && name.chars().all(fits) {
+        Ok(name)
+    } else {
+        Err("expected a name of letters, digits and `-`".into())
+    }
+}
+
 /// An endpoint. What is refused is not repeated, because it may hold a password.
 pub(super) fn endpoint(node: &Node) -> Result<String, String> {
     const WHAT: &str = "expected a URL such as \"https://api.example.com/v1\"";

@@ -1,6 +1,7 @@
 //! What only shows when all layers are together.
 
 use super::fault::{Fault, LayerName, Severity, Source};
+use super::provider::KINDS;
 use super::read::{Origin, dotted};
 use super::schema::ProviderKind;
 use super::{Loaded, apply, split_model, unusable, value};
@@ -15,14 +16,10 @@ fn check_providers(loaded: &mut Loaded) {
     let mut left_out = Vec::new();
     for (name, provider) in &mut loaded.settings.providers {
         if provider.kind.is_none() {
-            provider.kind = serde_json::from_value(name.as_str().into()).ok();
+            provider.kind = ProviderKind::unwritten(name);
         }
         let problem = if provider.kind.is_none() {
-            let message = if apply::LATER_KINDS.contains(&name.as_str()) {
-                apply::kind_later(name)
-            } else {
-                "`kind` is missing: expected one of anthropic, openai-chat, ollama, script".to_owned()
-            };
+            let message = format!("`kind` is missing: expected one of {}", KINDS.join(", "));
             Some((dotted(&["providers", name.as_str()]), message))
         } else if !provider.insecure && provider.base_url.as_deref().is_some_and(value::leaves_in_plain) {
             let message = "plain http goes to this machine only: expected https, or `insecure = true` beside it";
@@ -70,8 +67,6 @@ fn check_model(model: &str, loaded: &Loaded) -> Option<String> {
     let told_already = settings.unusable.providers.contains_key(table) || settings.unusable.unread.is_some();
     if told_already || settings.providers.contains_key(table) || ProviderKind::unwritten(table).is_some() {
         None
-    } else if apply::LATER_KINDS.contains(&table) {
-        Some(apply::kind_later(table))
     } else {
         let expected = dotted(&["providers", table]);
         Some(format!("there is no provider {table:?}: expected a table [{expected}]"))

@@ -26,13 +26,23 @@ pub fn cap(text: String, limit: usize) -> String {
 /// or is invisible is taken out, and a long one is cut.
 #[must_use]
 pub fn line(text: &str) -> String {
-    let shown = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
-    let mut shown = shown.filter(|&c| !c.is_control() && !is_deceptive(c));
+    let mut shown = shown(text);
     let mut line: String = shown.by_ref().take(LINE).collect();
     if shown.next().is_some() {
         line.push('…');
     }
     line.trim().to_owned()
+}
+
+/// The same, however long it is.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    shown(text).collect::<String>().trim().to_owned()
+}
+
+fn shown(text: &str) -> impl Iterator<Item = char> {
+    let shown = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
+    shown.filter(|&c| !c.is_control() && !is_deceptive(c))
 }
 
 /// Bidirectional overrides and marks, and characters without a width.

@@ -1,7 +1,9 @@
 //! From what was asked for to what a run works with: the model, the place, the prompt, the tools.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::Mutex;
 
 use super::{Ask, Target, rules};
 use crate::agent::{Scope, Setup, system_prompt};
@@ -9,28 +11,32 @@ use crate::command::{Command, Lines, TemplateContext, lazy, render};
 use crate::disk;
 use crate::edit::unified;
 use crate::editor::{Editor, Place};
-use crate::model::{ModelError, Provider, wire};
+use crate::model::ModelError;
+use crate::model::wire::{self, Connected};
 use crate::permission::{Access, Roots};
-use crate::protocol::{Mode, now_ms, utc};
+use crate::protocol::{Mode, SessionId, now_ms, utc};
 use crate::session::{Known, Ready};
 use crate::settings::Settings;
 use crate::store::Rules;
 use crate::text::Snapshot;
 use crate::tool::{Reads, Registry};
 
-/// Where the connected provider stands, once there is one.
-pub(super) type Slot = Mutex<Option<Arc<dyn Provider>>>;
+/// Where the connected provider stands, once there is one. Held while it is connected, so that that is done once; document
+/// changes never come here.
+pub(super) type Slot = Mutex<Option<Connected>>;
 
 /// The provider, connected once. A failure is not kept: the key may be there next time.
-pub(super) fn connected(provider: &Slot, settings: &Settings) -> Result<Arc<dyn Provider>, ModelError> {
-    // A std mutex: connecting reads variables and files, but no network.
-    let mut slot = provider.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(provider) = slot.as_ref() {
-        return Ok(provider.clone());
+pub(super) async fn connected(
+    slot: &Slot,
+    settings: &Arc<Settings>,
+    state: Option<&Path>,
+) -> Result<Connected, ModelError> {
+    let mut slot = slot.lock().await;
+    if let Some(connected) = slot.as_ref() {
+        return Ok(connected.clone());
     }
-    let provider = wire::connect(settings)?;
-    *slot = Some(provider.clone());
-    Ok(provider)
+    let connected = wire::connect(settings.clone(), state).await?;
+    Ok(slot.insert(connected).clone())
 }
 
 /// The folders, and the buffers that are inside though no folder holds them: those without a file, and where there is
@@ -52,15 +58,18 @@ pub(super) struct Preparing {
     pub(super) roots: Arc<RwLock<Roots>>,
     pub(super) reads: Arc<Reads>,
     pub(super) provider: Arc<Slot>,
+    /// The session that it runs in.
+    pub(super) session: SessionId,
+    /// The state folder, where what is known of models lies.
+    pub(super) state: Option<PathBuf>,
 }
 
 impl Preparing {
     pub(super) async fn setup(self, known: Known) -> Result<Ready, String> {
-        let (slot, settings) = (self.provider.clone(), self.settings.clone());
-        let provider = tokio::task::spawn_blocking(move || connected(&slot, &settings))
+        let connected = connected(&self.provider, &self.settings, self.state.as_deref())
             .await
-            .map_err(|error| format!("The model could not be set up: {error}"))?
             .map_err(|error| error.to_string())?;
+        let provider = connected.provider;
         let roots = with_buffers(&self.roots, self.editor.as_ref());
         let target = match &self.ask.target {
             None => None,
@@ -71,9 +80,10 @@ impl Preparing {
         let place = target.as_ref().map(|(place, _)| place);
         let (system, notes, rules) = self.opening(known, &tools, &roots, place).await?;
         let model = self.settings.models.get(provider.name());
-        let max_output = model.and_then(|model| model.max_output);
+        let max_output = model.and_then(|model| model.max_output).or_else(|| provider.max_output()).unwrap_or(0);
         let setup = Setup {
-            context_limit: provider.context().map(|all| all.saturating_sub(max_output.unwrap_or(0))),
+            // Whatever is known of the answer, half of it all is left for what is asked.
+            context_limit: provider.context().map(|all| all - max_output.min(all / 2)),
             system,
             provider,
             tools,
@@ -83,6 +93,7 @@ impl Preparing {
             reads: self.reads,
             limits: self.settings.limits.clone(),
             mode: self.mode,
+            conversation: self.session.to_string().into(),
         };
         Ok(Ready { setup, notes, rules })
     }

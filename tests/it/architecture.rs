@@ -58,7 +58,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "workspace",
         ],
     ),
-    ("cli", &["protocol", "framing", "text", "edit", "settings", "tool", "store", "session"]),
+    ("cli", &["protocol", "framing", "text", "edit", "settings", "model", "tool", "store", "session"]),
 ];
 
 /// Words that stand only where their room is. Tests beside the code are no part of the house.
@@ -67,6 +67,8 @@ const KEPT_IN: &[(&str, &str)] = &[
     ("reqwest", "model"),
     ("sqlx", "store"),
     ("process::Command", "cli"),
+    // Programs that print keys.
+    ("process::Command", "model/key"),
     ("std::fs::write", "cli"),
 ];
 
@@ -134,11 +136,15 @@ fn no_arrow_points_up() {
 
 #[test]
 fn what_belongs_to_one_room_stays_in_it() {
-    for (room, path, code) in sources() {
-        for (word, home) in KEPT_IN {
+    let src = root().join("src");
+    for (_, path, code) in sources() {
+        let inside = path.strip_prefix(&src).expect("below src").with_extension("");
+        for (word, _) in KEPT_IN {
+            let homes: Vec<_> = KEPT_IN.iter().filter(|(other, _)| other == word).map(|(_, home)| *home).collect();
+            let uses = code.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(word));
             assert!(
-                room == *home || !code.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(word)),
-                "{}: {word} belongs under src/{home}",
+                !uses || homes.iter().any(|home| inside.starts_with(home)),
+                "{}: {word} belongs under {homes:?}",
                 path.display()
             );
         }

@@ -9,6 +9,7 @@ mod durable;
 mod edits;
 mod kills;
 mod lifecycle;
+mod models;
 mod personalities;
 mod process;
 mod progress;

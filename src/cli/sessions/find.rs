@@ -11,12 +11,12 @@ const RUNS: usize = 10_000;
 
 /// The workspace folder whose sessions are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Folder(String);
+pub(in crate::cli) struct Folder(String);
 
 impl Folder {
     /// The folder that was named, else the working directory; its real path. The file system's root and the home folder
     /// are no workspace unless they are named, as for the server.
-    pub(super) fn of(named: Option<&Path>) -> Result<Self, String> {
+    pub(in crate::cli) fn of(named: Option<&Path>) -> Result<Self, String> {
         let given = named.unwrap_or(Path::new("."));
         let real = given.canonicalize().map_err(|error| {
             format!("the folder {} cannot be looked at: {error}; name one with --workspace", given.display())
@@ -35,7 +35,7 @@ impl Folder {
     }
 
     /// As sessions name it.
-    pub(super) fn key(&self) -> &str {
+    pub(in crate::cli) fn key(&self) -> &str {
         &self.0
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::table::{table, words};
+use crate::cli::table::{table, words};
 use crate::protocol::{ContextSource, ContextUse, Event, RunSnapshot, RunStatus, Usage, utc};
 use crate::session::export::SessionView;
 use crate::store::{Owner, Record, Rules, SessionRow, Standing, Store, StoreError, Stored};

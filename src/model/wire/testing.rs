@@ -1,5 +1,6 @@
 //! What the tests of every wire share: transcripts, cut anywhere, and the history that each must translate.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,12 +10,13 @@ use serde_json::{Value, json, value::RawValue};
 use super::{Decoder, Wire};
 use crate::model::fault::Fault;
 use crate::model::remote::decoded;
+use crate::model::replay::{Fitted, Replayable};
 use crate::model::sse::frames;
 use crate::model::{Assembler, Block, Item, Request, StreamEvent, ToolResult, ToolSpec, Turn};
 
 pub(super) type Told = Vec<Result<StreamEvent, Fault>>;
 
-pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
@@ -76,7 +78,7 @@ pub(super) fn cut_everywhere(wire: &dyn Wire, transcript: &str, terminal: usize)
 /// The blocks as a person would list them.
 pub(super) fn listed(turn: &Turn) -> Vec<String> {
     let line = |block: &Block| match block {
-        Block::Text { text } => format!("text {text}"),
+        Block::Text { text, .. } => format!("text {text}"),
         Block::Reasoning { text, raw } => {
             format!("reasoning {text} raw={}", raw.as_ref().map_or("none", |raw| raw.get()))
         }
@@ -88,7 +90,7 @@ pub(super) fn listed(turn: &Turn) -> Vec<String> {
     turn.blocks.iter().map(line).collect()
 }
 
-pub(super) fn raw(text: &str) -> Arc<RawValue> {
+pub(crate) fn raw(text: &str) -> Arc<RawValue> {
     RawValue::from_string(text.to_owned()).unwrap().into()
 }
 
@@ -104,6 +106,7 @@ pub(crate) fn request(items: Vec<Item>) -> Request {
         tools: vec![tool("list"), tool("read")].into(),
         items: items.into_iter().map(Arc::new).collect(),
         max_output: None,
+        cache_key: None,
     }
 }
 
@@ -112,11 +115,11 @@ pub(crate) fn user(text: &str) -> Item {
 }
 
 pub(crate) fn said(model: &str, blocks: Vec<Block>) -> Item {
-    Item::Assistant { model: model.to_owned(), blocks, partial: false }
+    Item::Assistant { model: model.to_owned(), origin: model.to_owned(), blocks, partial: false }
 }
 
 pub(crate) fn text(text: &str) -> Block {
-    Block::Text { text: text.to_owned() }
+    Block::Text { text: text.to_owned(), raw: None }
 }
 
 pub(crate) fn call(id: &str, name: &str, arguments: &str) -> Block {
@@ -160,8 +163,15 @@ pub(crate) fn difficult(own: &str) -> Vec<Item> {
     ]
 }
 
-pub(super) fn body(wire: &dyn Wire, items: Vec<Item>) -> Value {
-    serde_json::from_slice(&wire.body(&request(items)).unwrap()).unwrap()
+/// The body of a request with these items, to the provider called `own`.
+pub(super) fn body(wire: &dyn Wire, own: &str, items: Vec<Item>) -> Value {
+    serde_json::from_slice(&sent(wire, own, &request(items))).unwrap()
+}
+
+/// The bytes of it.
+pub(super) fn sent(wire: &dyn Wire, own: &str, request: &Request) -> Vec<u8> {
+    let fitted = Fitted::new(request, Some(Replayable { origin: own, rejected: &HashSet::new() }), wire.names());
+    wire.body(&fitted.request, true).unwrap()
 }
 
 /// A body with each message on a line of its own.

@@ -126,11 +126,11 @@ impl Section {
                     self.prompt(text);
                 }
             }
-            Item::Assistant { model, blocks, partial } => {
+            Item::Assistant { model, blocks, partial, .. } => {
                 self.streamed.clear();
                 for block in blocks {
                     match block {
-                        Block::Text { text } if !text.trim().is_empty() => {
+                        Block::Text { text, .. } if !text.trim().is_empty() => {
                             let cut = if *partial { " (cut short)" } else { "" };
                             self.say(format!("**{}**{cut}\n\n{}", inline(model), quote(text.trim())));
                             self.answered = true;

@@ -46,10 +46,15 @@ fn started(prompt: &str) -> Record {
 }
 
 fn said(text: &str) -> Record {
-    let blocks = vec![Block::Text { text: text.into() }];
+    let blocks = vec![Block::Text { text: text.into(), raw: None }];
     Record::Item {
         run: Some(run()),
-        item: Arc::new(Item::Assistant { model: "anthropic/claude".into(), blocks, partial: false }),
+        item: Arc::new(Item::Assistant {
+            model: "anthropic/claude".into(),
+            origin: String::new(),
+            blocks,
+            partial: false,
+        }),
     }
 }
 
@@ -310,7 +315,7 @@ fn json_holds_every_record_and_a_providers_own_block_byte_for_byte() {
     let own = "{ \"type\":\"thinking\",\n  \"signature\": \"a\\/b\", \"n\": 1.50 }";
     let raw: Arc<RawValue> = RawValue::from_string(own.to_owned()).expect("JSON").into();
     let blocks = vec![Block::Reasoning { text: String::new(), raw: Some(raw) }];
-    let item = Arc::new(Item::Assistant { model: "a/b".into(), blocks, partial: false });
+    let item = Arc::new(Item::Assistant { model: "a/b".into(), origin: String::new(), blocks, partial: false });
     let records = stored(vec![Some(started("Mend it.")), None, Some(Record::Item { run: None, item })]);
     let text = json(&row("Fix"), &records).expect("JSON");
     assert!(text.contains(own), "{text}");

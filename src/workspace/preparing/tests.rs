@@ -8,6 +8,8 @@ async fn set_up(world: &Arc<World>, mode: Mode, known: Known) -> Result<Ready, S
     let text = "model = \"scripted/demo\"\n[providers.scripted]\nkind = \"script\"\n";
     let settings = merge(&[Layer::toml(LayerName::User, Path::new("config.toml"), text)]).settings;
     let preparing = Preparing {
+        state: None,
+        session: SessionId::new(),
         ask: Ask { command: None, prompt: Some("Go on.".into()), target: None, session: None, mode: None },
         mode,
         settings: Arc::new(settings),

@@ -1,4 +1,4 @@
-"""Runs of the agent against a real model over two wires. It is about the plumbing: the model is far too small to be right."""
+"""Runs of the agent against a real model over three wires. It is about the plumbing: the model is far too small to be right."""
 
 import os
 import pathlib
@@ -10,7 +10,7 @@ import time
 from editor import Editor
 from relay import Relay
 
-WIRES = {"anthropic": "/v1/messages", "openai-chat": "/v1/chat/completions"}
+WIRES = {"anthropic": "/v1/messages", "openai-chat": "/v1/chat/completions", "openai": "/v1/responses"}
 PROMPTS = ["Read the file notes.txt.", "Read notes.txt", "Show me the file notes.txt with the tool read."]
 NOTES = "milk\nbread\n"
 SECONDS = 60

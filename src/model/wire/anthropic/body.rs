@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{Anthropic, MAX_OUTPUT};
-use crate::model::wire::object;
+use super::MAX_OUTPUT;
+use crate::model::wire::{Model, call_id, object};
 use crate::model::{Block, Item, Request};
 
 /// A request's body. Raw blocks go into it byte for byte.
@@ -80,7 +80,7 @@ struct CacheControl {
 const CACHED: Option<CacheControl> = Some(CacheControl { r#type: "ephemeral" });
 
 impl<'a> Body<'a> {
-    pub(super) fn new(wire: &'a Anthropic, request: &'a Request) -> Self {
+    pub(super) fn new(model: &'a Model, request: &'a Request, streaming: bool) -> Self {
         let mut tools: Vec<Tool<'a>> = request
             .tools
             .iter()
@@ -92,32 +92,33 @@ impl<'a> Body<'a> {
             })
             .collect();
         let mut system: Vec<Part<'a>> = Part::text(&request.system).into_iter().collect();
-        let mut messages = messages(wire, request);
+        let mut messages = messages(request);
 
-        // Four marks are allowed: these two are the stable prefix, the last two messages the growing one.
+        // Four marks are allowed: these two are the stable prefix, the user's last two messages the growing one: what
+        // is cached is looked for no more than twenty blocks before a mark.
         if let Some(tool) = tools.last_mut() {
             tool.cache_control = CACHED;
         }
         for part in &mut system {
             part.mark();
         }
-        for message in messages.iter_mut().rev().take(2) {
+        for message in messages.iter_mut().rev().filter(|message| message.role == "user").take(2) {
             message.content.iter_mut().rev().find_map(|part| part.mark());
         }
         Self {
-            model: &wire.model,
-            max_tokens: request.max_output.or(wire.max_output).unwrap_or(MAX_OUTPUT),
+            model: &model.id,
+            max_tokens: request.max_output.or(model.max_output).unwrap_or(MAX_OUTPUT),
             system,
             tools,
             messages,
-            temperature: wire.temperature,
-            stream: true,
+            temperature: model.temperature,
+            stream: streaming,
         }
     }
 }
 
 /// The history with the roles alternating, as the wire demands. The results of calls come first in their message.
-fn messages<'a>(wire: &Anthropic, request: &'a Request) -> Vec<Message<'a>> {
+fn messages<'a>(request: &'a Request) -> Vec<Message<'a>> {
     let mut messages: Vec<Message<'a>> = Vec::new();
     for item in request.items.iter() {
         let (role, parts) = match &**item {
@@ -132,7 +133,7 @@ fn messages<'a>(wire: &Anthropic, request: &'a Request) -> Vec<Message<'a>> {
                 };
                 ("user", results.iter().map(result).collect())
             }
-            Item::Assistant { model, blocks, .. } => ("assistant", said(blocks, *model == wire.name)),
+            Item::Assistant { blocks, .. } => ("assistant", said(blocks)),
         };
         match messages.last_mut() {
             _ if parts.is_empty() => {}
@@ -143,15 +144,15 @@ fn messages<'a>(wire: &Anthropic, request: &'a Request) -> Vec<Message<'a>> {
     messages
 }
 
-/// What the model said. Its reasoning goes back to itself only, and only with its signature.
-fn said(blocks: &[Block], own: bool) -> Vec<Part<'_>> {
+/// What the model said. Reasoning goes back with its signature only.
+fn said(blocks: &[Block]) -> Vec<Part<'_>> {
     let mut parts = Vec::with_capacity(blocks.len());
     // A message may not end with reasoning: what led to nothing is left out.
     let mut kept = 0;
     for block in blocks {
         match block {
-            Block::Text { text } => parts.extend(Part::text(text)),
-            Block::Reasoning { raw: Some(raw), .. } if own => {
+            Block::Text { text, .. } => parts.extend(Part::text(text)),
+            Block::Reasoning { raw: Some(raw), .. } => {
                 parts.push(Part::Raw(raw));
                 continue;
             }
@@ -166,10 +167,9 @@ fn said(blocks: &[Block], own: bool) -> Vec<Part<'_>> {
     parts
 }
 
-/// A call's id as the wire takes it: other providers use more characters.
+/// A call's id as the wire takes it. It names no longest one; what is changed shall not become long.
 fn id(id: &str) -> Cow<'_, str> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if id.chars().all(fits) { id.into() } else { id.replace(|c| !fits(c), "_").into() }
+    call_id(id, "_-", 128)
 }
 
 impl<'a> Part<'a> {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::model::fault::{self, Fault, Kind};
 use crate::model::sse::Frame;
-use crate::model::wire::{Decoder, garbled};
+use crate::model::wire::{Decoder, Words, garbled, openai, unknown_stop};
 use crate::model::{StopReason, StreamEvent};
 use crate::protocol::Usage;
 
@@ -38,18 +38,40 @@ enum Open {
     Unknown,
 }
 
+/// An event. What it holds may have another shape in events that nobody knows yet, so it is read when it is needed.
 #[derive(Deserialize)]
 struct Event<'a> {
     #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-    index: Option<usize>,
+    kind: Option<Words<'a>>,
     #[serde(borrow)]
-    message: Option<Message<'a>>,
+    index: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
     #[serde(borrow)]
     content_block: Option<&'a RawValue>,
     #[serde(borrow)]
-    delta: Option<Delta<'a>>,
+    delta: Option<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Begun {
     usage: Option<Figures>,
+}
+
+#[derive(Deserialize)]
+struct Ended {
+    stop_reason: Option<String>,
+    stop_details: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Typed<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Option<Words<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -64,17 +86,12 @@ struct Message<'a> {
 #[derive(Deserialize)]
 struct Delta<'a> {
     #[serde(borrow, rename = "type")]
-    kind: Option<Cow<'a, str>>,
+    kind: Cow<'a, str>,
+    text: Option<String>,
+    thinking: Option<String>,
     #[serde(borrow)]
-    text: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    thinking: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    signature: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    partial_json: Option<Cow<'a, str>>,
-    stop_reason: Option<String>,
-    stop_details: Option<Value>,
+    signature: Option<Words<'a>>,
+    partial_json: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -105,28 +122,41 @@ type Events = VecDeque<StreamEvent>;
 
 impl Decoder for Messages {
     fn frame(&mut self, frame: &Frame, events: &mut Events) -> Result<(), Fault> {
+        if frame.event.as_deref() == Some("error") {
+            return Err(openai::reported(&frame.data));
+        }
         let event: Event<'_> = serde_json::from_str(&frame.data).map_err(|error| garbled(&error))?;
-        match (&*event.kind, event.index) {
-            ("message_start", _) => self.figures(event.message.and_then(|message| message.usage), events),
-            ("content_block_start", Some(index)) => {
-                if let Some(block) = event.content_block {
+        let Some(kind) = event.kind.as_deref().or(frame.event.as_deref()) else {
+            return match event.error {
+                Some(_) => Err(reported(&frame.data)),
+                None => Err(Fault::new(Kind::Garbled, "an event does not say what it is")),
+            };
+        };
+        match kind {
+            "message_start" => self.figures(read(event.message)?.and_then(|Begun { usage }| usage), events),
+            "content_block_start" => {
+                if let (Some(index), Some(block)) = (read(event.index)?, event.content_block) {
                     self.start(index, block, events)?;
                 }
             }
-            ("content_block_delta", Some(index)) => {
-                if let Some(delta) = event.delta {
-                    self.delta(index, delta, events);
+            "content_block_delta" => {
+                if let (Some(index), Some(delta)) = (read(event.index)?, event.delta) {
+                    self.delta(index, delta, events)?;
                 }
             }
-            ("content_block_stop", Some(index)) => self.close(index, events)?,
-            ("message_delta", _) => {
-                self.figures(event.usage, events);
-                if let Some(Delta { stop_reason: Some(reason), stop_details, .. }) = event.delta {
+            "content_block_stop" => {
+                if let Some(index) = read(event.index)? {
+                    self.close(index, events)?;
+                }
+            }
+            "message_delta" => {
+                self.figures(read(event.usage)?, events);
+                if let Some(Ended { stop_reason: Some(reason), stop_details }) = read(event.delta)? {
                     self.stop = Some(stop(&reason, stop_details.as_ref()));
                 }
             }
-            ("message_stop", _) => self.finish(events)?,
-            ("error", _) => return Err(reported(&frame.data)),
+            "message_stop" => self.finish(events)?,
+            "error" => return Err(reported(&frame.data)),
             _ => {}
         }
         Ok(())
@@ -151,7 +181,10 @@ impl Decoder for Messages {
 
 impl Messages {
     fn start(&mut self, index: usize, block: &RawValue, events: &mut Events) -> Result<(), Fault> {
-        let start: Start<'_> = serde_json::from_str(block.get()).map_err(|error| garbled(&error))?;
+        let Some(start) = known::<Start<'_>>(block, BLOCKS)? else {
+            self.blocks.insert(index, Open::Unknown);
+            return Ok(());
+        };
         let open = match &*start.kind {
             "text" => {
                 if !start.text.is_empty() {
@@ -181,23 +214,23 @@ impl Messages {
         Ok(())
     }
 
-    fn delta(&mut self, index: usize, delta: Delta<'_>, events: &mut Events) {
-        let Some(open) = self.blocks.get_mut(&index) else { return };
-        match (open, delta.kind.as_deref()) {
-            (Open::Text, Some("text_delta")) => {
-                let text = delta.text.unwrap_or_default().into_owned();
-                events.push_back(StreamEvent::Text { index, text });
+    fn delta(&mut self, index: usize, delta: &RawValue, events: &mut Events) -> Result<(), Fault> {
+        let Some(open) = self.blocks.get_mut(&index) else { return Ok(()) };
+        let Some(delta) = known::<Delta<'_>>(delta, DELTAS)? else { return Ok(()) };
+        match (open, &*delta.kind) {
+            (Open::Text, "text_delta") => {
+                events.push_back(StreamEvent::Text { index, text: delta.text.unwrap_or_default() });
             }
-            (Open::Thinking { text: all, .. }, Some("thinking_delta")) => {
-                let text = delta.thinking.unwrap_or_default().into_owned();
+            (Open::Thinking { text: all, .. }, "thinking_delta") => {
+                let text = delta.thinking.unwrap_or_default();
                 all.push_str(&text);
                 events.push_back(StreamEvent::Reasoning { index, text });
             }
-            (Open::Thinking { signature, .. }, Some("signature_delta")) => {
-                signature.push_str(&delta.signature.unwrap_or_default());
+            (Open::Thinking { signature, .. }, "signature_delta") => {
+                signature.push_str(delta.signature.as_deref().unwrap_or_default());
             }
-            (Open::Call { input }, Some("input_json_delta")) => {
-                let json = delta.partial_json.unwrap_or_default().into_owned();
+            (Open::Call { input }, "input_json_delta") => {
+                let json = delta.partial_json.unwrap_or_default();
                 // The first piece is empty: only one with contents replaces what the start gave.
                 if !json.is_empty() {
                     *input = None;
@@ -206,6 +239,7 @@ impl Messages {
             }
             _ => {}
         }
+        Ok(())
     }
 
     fn close(&mut self, index: usize, events: &mut Events) -> Result<(), Fault> {
@@ -268,7 +302,27 @@ fn stop(reason: &str, details: Option<&Value>) -> StopReason {
             let why = told("explanation").or_else(|| told("message")).or_else(|| told("category"));
             StopReason::Refusal(why.map_or_else(|| "the model declined to go on".to_owned(), fault::plain))
         }
-        _ => StopReason::End,
+        "end_turn" | "stop_sequence" => StopReason::End,
+        _ => unknown_stop(reason),
+    }
+}
+
+/// The kinds of blocks and of their pieces that mean something here.
+const BLOCKS: &[&str] = &["text", "thinking", "redacted_thinking", "tool_use"];
+const DELTAS: &[&str] = &["text_delta", "thinking_delta", "signature_delta", "input_json_delta"];
+
+fn read<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Result<Option<T>, Fault> {
+    raw.map(|raw| serde_json::from_str(raw.get())).transpose().map_err(|error| garbled(&error))
+}
+
+/// Reads what is of a kind that is known; `None` for another one that does not look like them.
+fn known<'a, T: Deserialize<'a>>(raw: &'a RawValue, kinds: &[&str]) -> Result<Option<T>, Fault> {
+    match serde_json::from_str(raw.get()) {
+        Ok(read) => Ok(Some(read)),
+        Err(error) => match serde_json::from_str::<Typed<'_>>(raw.get()) {
+            Ok(Typed { kind: Some(kind) }) if !kinds.contains(&&*kind) => Ok(None),
+            _ => Err(garbled(&error)),
+        },
     }
 }
 

@@ -5,8 +5,7 @@ use crate::model::{StopReason, StreamEvent};
 use crate::protocol::Usage;
 
 fn wire() -> Anthropic {
-    let (name, model) = ("anthropic/claude".to_owned(), "claude".to_owned());
-    Anthropic { name, model, max_output: None, temperature: None }
+    Anthropic { model: Model { id: "claude".to_owned(), ..Model::default() } }
 }
 
 /// A transcript of data lines, each under the name of its type.
@@ -137,6 +136,8 @@ fn stop_reasons() {
         StopReason::Refusal("Not that.".to_owned())
     );
     assert_eq!(of(r#"{"stop_reason":"refusal"}"#), StopReason::Refusal("the model declined to go on".to_owned()));
+    let unknown = StopReason::Refusal("it stopped for a reason that is not known here (of_tomorrow)".to_owned());
+    assert_eq!(of(r#"{"stop_reason":"of_tomorrow"}"#), unknown);
     let none = turn(&wire(), &transcript(&[START, STOP])).unwrap_err();
     assert_eq!((none.kind, none.message.as_str()), (Kind::Broken, "the message stopped without a reason"));
 }
@@ -191,16 +192,16 @@ fn text_is_told_piece_by_piece() {
 
 #[test]
 fn a_difficult_history() {
-    let body = body(&wire(), difficult("anthropic/claude"));
+    let body = body(&wire(), "anthropic/claude", difficult("anthropic/claude"));
     insta::assert_snapshot!(lines(body), @r##"
     {"content":[{"text":"Mend it.","type":"text"}],"role":"user"}
-    {"content":[{"signature":"s1","thinking":"First","type":"thinking"},{"data":"opaque","type":"redacted_thinking"},{"text":"Reading.","type":"text"},{"id":"toolu_1","input":{"big":1.2345678901234568e+22,"path":"a.rs"},"name":"read","type":"tool_use"},{"id":"functions_read_0","input":{},"name":"read","type":"tool_use"}],"role":"assistant"}
-    {"content":[{"content":"fn a() {}","tool_use_id":"toolu_1","type":"tool_result"},{"content":"the arguments do not parse","is_error":true,"tool_use_id":"functions_read_0","type":"tool_result"},{"text":"And hurry.","type":"text"},{"text":"Well?","type":"text"}],"role":"user"}
-    {"content":[{"text":"Done.","type":"text"},{"cache_control":{"type":"ephemeral"},"text":"Really.","type":"text"}],"role":"assistant"}
+    {"content":[{"signature":"s1","thinking":"First","type":"thinking"},{"data":"opaque","type":"redacted_thinking"},{"text":"Reading.","type":"text"},{"id":"toolu_1","input":{"big":1.2345678901234568e+22,"path":"a.rs"},"name":"read","type":"tool_use"},{"id":"functions_read_0_c216cab2de2e56d5","input":{},"name":"read","type":"tool_use"}],"role":"assistant"}
+    {"content":[{"content":"fn a() {}","tool_use_id":"toolu_1","type":"tool_result"},{"content":"the arguments do not parse","is_error":true,"tool_use_id":"functions_read_0_c216cab2de2e56d5","type":"tool_result"},{"text":"And hurry.","type":"text"},{"cache_control":{"type":"ephemeral"},"text":"Well?","type":"text"}],"role":"user"}
+    {"content":[{"text":"Done.","type":"text"},{"text":"Really.","type":"text"}],"role":"assistant"}
     {"content":[{"cache_control":{"type":"ephemeral"},"text":"Thanks.","type":"text"}],"role":"user"}
     {"max_tokens":16384,"messages":null,"model":"claude","stream":true,"system":[{"cache_control":{"type":"ephemeral"},"text":"You edit code.","type":"text"}],"tools":[{"description":"Does list.","input_schema":{"properties":{"path":{"type":"string"}},"required":["path"],"type":"object"},"name":"list"},{"cache_control":{"type":"ephemeral"},"description":"Does read.","input_schema":{"properties":{"path":{"type":"string"}},"required":["path"],"type":"object"},"name":"read"}]}
     "##);
-    let raw = String::from_utf8(wire().body(&request(difficult("anthropic/claude"))).unwrap()).unwrap();
+    let raw = String::from_utf8(sent(&wire(), "anthropic/claude", &request(difficult("anthropic/claude")))).unwrap();
     for exact in [
         r#"{"type":"thinking", "thinking":"First","signature":"s1"}"#,
         r#"{"data":"opaque","type":"redacted_thinking"}"#,
@@ -212,16 +213,80 @@ fn a_difficult_history() {
 
 #[test]
 fn another_models_reasoning_is_not_sent() {
-    let body = body(&wire(), difficult("anthropic/another"));
+    let body = body(&wire(), "anthropic/claude", difficult("anthropic/another"));
     assert!(!body.to_string().contains("thinking"), "{body}");
 }
 
 #[test]
 fn what_the_settings_say_is_sent() {
-    let set = Anthropic { max_output: Some(100), temperature: Some(0.5), ..wire() };
-    let of = |request: &Request| serde_json::from_slice::<serde_json::Value>(&set.body(request).unwrap()).unwrap();
+    let set = Anthropic { model: Model { max_output: Some(100), temperature: Some(0.5), ..wire().model } };
+    let of =
+        |request: &Request| serde_json::from_slice::<serde_json::Value>(&set.body(request, true).unwrap()).unwrap();
     let mut request = request(vec![user("hi")]);
     assert_eq!((&of(&request)["max_tokens"], &of(&request)["temperature"]), (&100.into(), &0.5.into()));
     request.max_output = Some(7);
     assert_eq!(of(&request)["max_tokens"], 7);
+}
+
+#[test]
+fn the_marks_of_the_cache_are_on_the_last_two_messages_of_the_user() {
+    let mut history = vec![user("a")];
+    for at in ["1", "2", "3"] {
+        history.extend([said("us", vec![call(at, "read", "{}")]), results(&[(at, true, "b")])]);
+    }
+    let body = body(&wire(), "us", history);
+    let marked = |message: &serde_json::Value| message.to_string().contains("cache_control");
+    let marked: Vec<bool> = body["messages"].as_array().unwrap().iter().map(marked).collect();
+    // Between them is a whole step: a search for what is cached goes back no more than twenty blocks from a mark.
+    assert_eq!(marked, [false, false, false, false, true, false, true]);
+}
+
+#[test]
+fn ids_of_other_providers_fit_and_stay_apart() {
+    let ids = ["a.b", "a_b", "a:b", "call-1"];
+    let calls = ids.iter().map(|id| call(id, "read", "{}")).collect();
+    let answers: Vec<_> = ids.iter().map(|id| (*id, true, "x")).collect();
+    let body = body(&wire(), "us", vec![user("a"), said("them", calls), results(&answers)]);
+    let sent = |message: usize, name: &str| -> Vec<String> {
+        let parts = body["messages"][message]["content"].as_array().unwrap();
+        parts.iter().map(|part| part[name].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(sent(1, "id"), sent(2, "tool_use_id"));
+    assert_eq!(sent(1, "id").iter().collect::<std::collections::HashSet<_>>().len(), ids.len());
+    assert_eq!((sent(1, "id")[1].as_str(), sent(1, "id")[3].as_str()), ("a_b", "call-1"), "what fits stays");
+    let fits = |id: &String| id.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+    assert!(sent(1, "id").iter().all(fits), "{:?}", sent(1, "id"));
+}
+
+#[test]
+fn an_error_is_known_by_the_name_of_its_event_whatever_it_holds() {
+    let error =
+        |data: &str| turn(&wire(), &format!("{}event: error\ndata: {data}\n\n", transcript(&[START]))).unwrap_err();
+    let overloaded = error(r#"{"error":{"type":"overloaded_error","message":"Overloaded"}}"#);
+    assert_eq!((overloaded.kind, overloaded.message.as_str()), (Kind::Unavailable, "Overloaded"));
+    assert_eq!(error(r#""Rate limit reached""#).kind, Kind::RateLimited);
+    assert_eq!(error("upstream is gone").message, "upstream is gone");
+    let nameless =
+        turn(&wire(), "data: {\"error\":{\"type\":\"rate_limit_error\",\"message\":\"slow\"}}\n\n").unwrap_err();
+    assert_eq!(nameless.kind, Kind::RateLimited);
+}
+
+#[test]
+fn what_nobody_knows_may_have_any_shape() {
+    let transcript = transcript(&[
+        START,
+        r#"{"type":"of_tomorrow","index":"x","message":[1],"content_block":3,"delta":"d","usage":"none","error":null}"#,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"of_tomorrow","text":{},"name":[],"id":1}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"of_tomorrow","text":{},"partial_json":1}}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"content_block_start","index":1,"content_block":{"type":"text","text":""}}"#,
+        r#"{"type":"content_block_delta","index":1,"delta":{"type":"text_delta","text":"So."}}"#,
+        r#"{"type":"content_block_delta","index":1,"delta":{"type":"citations_delta","citation":{},"text":["x"]}}"#,
+        r#"{"type":"content_block_stop","index":1}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#,
+        STOP,
+    ]);
+    assert_eq!(listed(&turn(&wire(), &transcript).unwrap()), ["text So."]);
+    let known = r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":{}}}"#;
+    assert_eq!(turn(&wire(), &super::tests::transcript(&[START, known])).unwrap_err().kind, Kind::Garbled);
 }

@@ -6,9 +6,14 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::OpenaiChat;
-use crate::model::wire::object;
+use super::Dialect;
+use super::reasoning::{Beside, Kept};
+use crate::model::wire::openai::{as_text, call_id};
+use crate::model::wire::{Model, object};
 use crate::model::{Block, Item, Request};
+
+/// The longest id of a call.
+const ID_CHARS: usize = 40;
 
 /// A request's body.
 #[derive(Serialize)]
@@ -24,41 +29,49 @@ pub(super) struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<f64>,
     stream: bool,
-    stream_options: StreamOptions,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_options: Option<StreamOptions>,
     #[serde(skip_serializing_if = "Option::is_none")]
     store: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_cache_key: Option<&'a str>,
 }
 
 #[derive(Serialize)]
 struct StreamOptions {
     include_usage: bool,
+    /// Padding that hides from an onlooker how long each piece is. It is more than the text itself, and may be left out where
+    /// the network is trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    include_obfuscation: Option<bool>,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "role", rename_all = "lowercase")]
 enum Message<'a> {
-    System {
-        content: &'a str,
-    },
-    User {
-        content: Cow<'a, str>,
-    },
-    Assistant {
-        content: Option<Cow<'a, str>>,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        tool_calls: Vec<Call<'a>>,
-    },
-    Tool {
-        tool_call_id: &'a str,
-        content: &'a str,
-    },
+    System { content: &'a str },
+    User { content: Cow<'a, str> },
+    Assistant(Said<'a>),
+    Tool { tool_call_id: Cow<'a, str>, content: &'a str },
+}
+
+/// What the model said.
+#[derive(Default, Serialize)]
+struct Said<'a> {
+    content: Option<Cow<'a, str>>,
+    #[serde(flatten)]
+    reasoning: Kept<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Call<'a>>,
 }
 
 #[derive(Serialize)]
 struct Call<'a> {
-    id: &'a str,
+    id: Cow<'a, str>,
     r#type: &'static str,
     function: CalledFunction<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<&'a RawValue>,
 }
 
 #[derive(Serialize)]
@@ -67,10 +80,6 @@ struct CalledFunction<'a> {
     /// JSON in a string. Always an object: llama.cpp answers HTTP 500 when it does not parse.
     #[serde(serialize_with = "as_text")]
     arguments: Box<RawValue>,
-}
-
-fn as_text<S: serde::Serializer>(raw: &RawValue, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(raw.get())
 }
 
 #[derive(Serialize)]
@@ -87,27 +96,31 @@ struct Function<'a> {
 }
 
 impl<'a> Body<'a> {
-    pub(super) fn new(wire: &'a OpenaiChat, request: &'a Request) -> Self {
+    pub(super) fn new(model: &'a Model, dialect: Dialect, request: &'a Request, streaming: bool) -> Self {
         let tools = request.tools.iter().map(|tool| Tool {
             r#type: "function",
             function: Function { name: &tool.name, description: &tool.description, parameters: &tool.schema },
         });
-        let limit = request.max_output.or(wire.max_output);
+        let limit = request.max_output.or(model.max_output);
+        let (old, own) = (dialect == Dialect::Compatible, dialect == Dialect::Openai);
         Self {
-            model: &wire.model,
-            messages: messages(request),
+            model: &model.id,
+            messages: messages(request, old, old && wants_reasoning(&model.id)),
             tools: tools.collect(),
-            max_completion_tokens: limit.filter(|_| wire.own_host),
-            max_tokens: limit.filter(|_| !wire.own_host),
-            temperature: wire.temperature,
-            stream: true,
-            stream_options: StreamOptions { include_usage: true },
-            store: wire.own_host.then_some(false),
+            max_completion_tokens: limit.filter(|_| !old),
+            max_tokens: limit.filter(|_| old),
+            temperature: model.temperature,
+            stream: streaming,
+            stream_options: streaming
+                .then_some(StreamOptions { include_usage: true, include_obfuscation: own.then_some(false) }),
+            store: own.then_some(false),
+            prompt_cache_key: request.cache_key.as_deref().filter(|_| own),
         }
     }
 }
 
-fn messages(request: &Request) -> Vec<Message<'_>> {
+/// `replays`: whether what the server said beside the wire's own fields goes back to it.
+fn messages(request: &Request, replays: bool, thoughts: bool) -> Vec<Message<'_>> {
     let mut messages = Vec::new();
     if !request.system.trim().is_empty() {
         messages.push(Message::System { content: &request.system });
@@ -120,44 +133,89 @@ fn messages(request: &Request) -> Vec<Message<'_>> {
                 Some(Message::User { content }) => *content = format!("{content}\n\n{text}").into(),
                 _ => messages.push(Message::User { content: text.into() }),
             },
-            Item::Assistant { blocks, .. } => match (said(blocks), messages.last_mut()) {
+            Item::Assistant { blocks, .. } => match (said(blocks, replays), messages.last_mut()) {
                 (None, _) => {}
                 // Only an item without calls can be followed by another one.
-                (
-                    Some((Some(more), tool_calls)),
-                    Some(Message::Assistant { content: Some(content), tool_calls: calls }),
-                ) => {
-                    *content = format!("{content}\n\n{more}").into();
-                    *calls = tool_calls;
-                }
-                (Some((content, tool_calls)), _) => messages.push(Message::Assistant { content, tool_calls }),
+                (Some(more), Some(Message::Assistant(before))) => before.extend(more),
+                (Some(said), _) => messages.push(Message::Assistant(said)),
             },
-            Item::Results { results } => messages.extend(
-                results.iter().map(|result| Message::Tool { tool_call_id: &result.call_id, content: &result.content }),
-            ),
+            Item::Results { results } => messages.extend(results.iter().map(|result| Message::Tool {
+                tool_call_id: call_id(&result.call_id, ID_CHARS),
+                content: &result.content,
+            })),
         }
     }
+    settle(&mut messages, thoughts);
     messages
 }
 
-/// What the model said, without its reasoning: the wire has no place for it.
-fn said(blocks: &[Block]) -> Option<(Option<Cow<'_, str>>, Vec<Call<'_>>)> {
-    let (mut content, mut calls) = (None::<Cow<'_, str>>, Vec::new());
+/// Whether a model's makers want the text of its reasoning back, and refuse the history without it. Others have no use for it, and
+/// some servers refuse a field that they do not know.
+fn wants_reasoning(model: &str) -> bool {
+    let model = model.to_lowercase();
+    ["deepseek", "kimi"].iter().any(|maker| model.contains(maker))
+}
+
+/// A server that wants its reasoning back looks for the field in every message of the model's (DeepSeek refuses the history
+/// for one without it), and what others said has none.
+fn settle(messages: &mut [Message<'_>], thoughts: bool) {
+    let mut said: Vec<&mut Kept<'_>> = Vec::new();
+    for message in messages {
+        if let Message::Assistant(Said { reasoning, .. }) = message {
+            if !thoughts {
+                (reasoning.reasoning_content, reasoning.reasoning) = (None, None);
+            }
+            reasoning.settle();
+            said.push(reasoning);
+        }
+    }
+    if said.iter().any(|reasoning| reasoning.reasoning_content.is_some()) {
+        for reasoning in said {
+            reasoning.reasoning_content.get_or_insert_default();
+        }
+    }
+}
+
+/// What the model said, where that is more than reasoning that led to nothing.
+fn said(blocks: &[Block], replays: bool) -> Option<Said<'_>> {
+    let mut said = Said::default();
     for block in blocks {
         match block {
-            Block::Text { text } if text.trim().is_empty() => {}
-            Block::Text { text } => {
-                content = Some(match content {
-                    Some(before) => format!("{before}\n\n{text}").into(),
-                    None => text.into(),
-                });
+            Block::Text { text, .. } if text.trim().is_empty() => {}
+            Block::Text { text, .. } => said.write(text.into()),
+            Block::Reasoning { raw, .. } => {
+                if let Some(raw) = raw.as_deref().filter(|_| replays) {
+                    said.reasoning.extend(Kept::read(raw));
+                }
             }
-            Block::Reasoning { .. } => {}
-            Block::Call { id, name, arguments, .. } => {
+            Block::Call { id, name, arguments, raw } => {
+                let beside = raw.as_deref().filter(|_| replays).and_then(|raw| serde_json::from_str(raw.get()).ok());
                 let function = CalledFunction { name, arguments: object(arguments) };
-                calls.push(Call { id, r#type: "function", function });
+                said.tool_calls.push(Call {
+                    id: call_id(id, ID_CHARS),
+                    r#type: "function",
+                    function,
+                    extra_content: beside.and_then(|Beside { extra_content }| extra_content),
+                });
             }
         }
     }
-    (content.is_some() || !calls.is_empty()).then_some((content, calls))
+    (said.content.is_some() || !said.tool_calls.is_empty()).then_some(said)
+}
+
+impl<'a> Said<'a> {
+    fn write(&mut self, text: Cow<'a, str>) {
+        self.content = Some(match self.content.take() {
+            Some(before) => format!("{before}\n\n{text}").into(),
+            None => text,
+        });
+    }
+
+    fn extend(&mut self, more: Self) {
+        if let Some(text) = more.content {
+            self.write(text);
+        }
+        self.reasoning.extend(more.reasoning);
+        self.tool_calls.extend(more.tool_calls);
+    }
 }

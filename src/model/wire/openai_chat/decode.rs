@@ -2,15 +2,21 @@
 
 use std::collections::VecDeque;
 
-use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
-use crate::model::fault::{self, Fault, Kind};
+use super::chunk::{Chunk, Delta, Function, Piece, text};
+use super::reasoning::{Beside, Details, Kept};
+use crate::model::fault::{self, Fault, Kind as FaultKind};
 use crate::model::sse::Frame;
+use crate::model::wire::openai::{self, filtered, reported};
 use crate::model::wire::{Decoder, garbled};
 use crate::model::{StopReason, StreamEvent};
-use crate::protocol::Usage;
+
+/// What an answer of nothing means. Some servers give one, under a good status, to a prompt that is too long.
+const EMPTY: &str = "the answer is empty; a local server answers so when the conversation is longer than the context \
+                     that the model was loaded with";
 
 /// The answer to one request.
 #[derive(Default)]
@@ -21,14 +27,35 @@ pub(super) struct Completion {
     calls: Vec<Call>,
     refusal: String,
     finish: Option<String>,
+    /// Which filters stopped it.
+    filters: Option<Value>,
+    /// The tokens of it, where they were counted.
+    output: Option<u64>,
+    /// What OpenRouter says of the reasoning.
+    details: Details,
+    /// Whether it answers results: then there may be nothing left to say.
+    after_results: bool,
+    /// Whether any chunk came.
+    begun: bool,
     told: bool,
 }
 
 /// The prose that is being written: a change of its kind closes it.
-#[derive(Clone, Copy, PartialEq)]
 struct Prose {
     block: usize,
-    reasoning: bool,
+    kind: Kind,
+    /// What was written of reasoning, which goes back to where it came from.
+    text: String,
+}
+
+/// What prose is, and under which name it came.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Text,
+    ReasoningContent,
+    Reasoning,
+    /// The text of OpenRouter's details, which are kept for themselves.
+    Details,
 }
 
 /// A call, which stays open to the end: its pieces may be interleaved with those of others.
@@ -38,57 +65,10 @@ struct Call {
     id: Option<String>,
     name: String,
     arguments: String,
+    /// What stands beside it.
+    extra: Option<Box<RawValue>>,
     /// Its block, once its name is known.
     block: Option<usize>,
-}
-
-#[derive(Deserialize)]
-struct Chunk {
-    choices: Option<Vec<Choice>>,
-    usage: Option<Figures>,
-    error: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Choice {
-    #[serde(alias = "message")]
-    delta: Option<Delta>,
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Delta {
-    content: Option<Value>,
-    reasoning_content: Option<String>,
-    reasoning: Option<Value>,
-    refusal: Option<String>,
-    tool_calls: Option<Vec<Piece>>,
-}
-
-#[derive(Deserialize)]
-struct Piece {
-    index: Option<u64>,
-    id: Option<String>,
-    function: Option<Function>,
-}
-
-#[derive(Deserialize)]
-struct Function {
-    name: Option<String>,
-    arguments: Option<Value>,
-}
-
-#[derive(Deserialize)]
-struct Figures {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    prompt_tokens_details: Option<Cached>,
-}
-
-#[derive(Deserialize)]
-struct Cached {
-    cached_tokens: Option<u64>,
-    cache_write_tokens: Option<u64>,
 }
 
 type Events = VecDeque<StreamEvent>;
@@ -98,7 +78,14 @@ impl Decoder for Completion {
         let data = frame.data.trim();
         match data {
             "" => Ok(()),
-            "[DONE]" => self.end(events),
+            "[DONE]" => {
+                // The server means to have answered, as far as anything here is wrong.
+                if self.finish.is_none() && self.empty() && !self.told {
+                    return Err(Fault::new(FaultKind::Overflow(None), EMPTY));
+                }
+                self.end(events)
+            }
+            _ if frame.event.as_deref() == Some("error") => Err(reported(data)),
             _ => self.chunk(data, events),
         }
     }
@@ -112,15 +99,33 @@ impl Decoder for Completion {
             return Ok(());
         }
         let Some(reason) = self.finish.take() else {
-            let empty = self.next == 0 && self.calls.is_empty();
-            let what = if empty { "the answer is empty" } else { "the stream ended without a finish_reason" };
-            return Err(Fault::new(Kind::Broken, what));
+            return Err(match self.begun {
+                // LM Studio has nothing else to say of a conversation that is too long; elsewhere a proxy lost the answer.
+                false => Fault::new(FaultKind::Broken, EMPTY),
+                true => Fault::new(FaultKind::Broken, "the stream ended without a finish_reason"),
+            });
         };
         let stop = self.stop(&reason);
+        if self.empty() && reason == FULL {
+            return Err(Fault::new(FaultKind::Overflow(None), "the conversation fills the model's context"));
+        }
+        let counted = if self.after_results { self.output.is_some() } else { self.output.unwrap_or(0) > 0 };
+        if self.empty() && stop == StopReason::End && !counted {
+            // It would be the same again.
+            return Err(Fault::new(FaultKind::Garbled, EMPTY));
+        }
         self.close_prose(events);
-        self.close_calls(stop == StopReason::MaxTokens, events)?;
+        let cut = matches!(stop, StopReason::MaxTokens | StopReason::Refusal(_));
+        self.close_calls(cut, events)?;
         if stop == StopReason::ToolUse && self.calls.is_empty() {
-            return Err(Fault::new(Kind::Broken, "a tool call was announced, but none came"));
+            return Err(Fault::new(FaultKind::Broken, "a tool call was announced, but none came"));
+        }
+        // They are of the whole answer: of one that was cut off they may lack their seal, and name calls that are gone.
+        if !cut && !self.details.is_empty() {
+            let raw = std::mem::take(&mut self.details).kept().map_err(|error| garbled(&error))?;
+            self.next += 1;
+            events.push_back(StreamEvent::Raw { index: self.next - 1, raw: raw.into() });
+            events.push_back(StreamEvent::BlockStopped { index: self.next - 1 });
         }
         events.push_back(StreamEvent::Finished(stop));
         Ok(())
@@ -136,75 +141,119 @@ impl Decoder for Completion {
     }
 }
 
+/// What some servers say instead of `length` when it is the context that has no room left.
+const FULL: &str = "model_context_window_exceeded";
+
 impl Completion {
+    /// An answer to a request that ends with results, or to one that does not.
+    pub(super) fn of(after_results: bool) -> Self {
+        Self { after_results, ..Self::default() }
+    }
+
+    /// Whether nothing of the answer came.
+    fn empty(&self) -> bool {
+        self.next == 0 && self.calls.is_empty() && self.refusal.is_empty()
+    }
+
     fn chunk(&mut self, data: &str, events: &mut Events) -> Result<(), Fault> {
-        let chunk: Chunk = serde_json::from_str(data).map_err(|error| garbled(&error))?;
-        if chunk.error.is_some_and(|error| !error.is_null()) {
-            let said = serde_json::from_str(data).map_err(|error| garbled(&error))?;
-            return Err(fault::from_body(None, &said));
+        let chunk: Chunk<'_> = serde_json::from_str(data).map_err(|error| garbled(&error))?;
+        if chunk.error.is_some() {
+            return Err(reported(data));
         }
+        self.begun = true;
+        let mut figures = chunk.usage;
         // One answer was asked for: others would be a server's own idea.
         if let Some(choice) = chunk.choices.into_iter().flatten().next() {
+            if let Some(error) = choice.error {
+                return Err(reported(error.get()));
+            }
             if let Some(delta) = choice.delta {
-                self.delta(delta, events);
+                self.delta(delta, events)?;
             }
-            if choice.finish_reason.as_deref() == Some("error") {
-                return Err(Fault::new(Kind::Unavailable, "the model behind it failed"));
+            if let Some(filters) = choice.content_filter_results {
+                self.filters = serde_json::from_str(filters.get()).ok();
             }
-            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
-                self.finish = Some(reason);
+            figures = figures.or(choice.usage);
+            match choice.finish_reason.as_deref() {
+                Some("error") => return Err(Fault::new(FaultKind::Unavailable, "the model behind it failed")),
+                None | Some("") => {}
+                Some(reason) => self.finish = Some(reason.to_owned()),
             }
         }
-        if let Some(figures) = chunk.usage {
+        if let Some(figures) = figures {
+            self.output = figures.completion_tokens.or(self.output);
             events.push_back(StreamEvent::Usage(figures.usage()));
         }
         Ok(())
     }
 
-    fn delta(&mut self, delta: Delta, events: &mut Events) {
-        let reasoning = delta.reasoning_content.or_else(|| delta.reasoning.as_ref().map(text));
-        self.write(true, reasoning, events);
-        self.write(false, delta.content.as_ref().map(text), events);
-        self.refusal.push_str(&delta.refusal.unwrap_or_default());
-        for piece in delta.tool_calls.into_iter().flatten() {
+    fn delta(&mut self, delta: Delta<'_>, events: &mut Events) -> Result<(), Fault> {
+        let mut detailed = String::new();
+        if let Some(details) = delta.reasoning_details.filter(|details| details.get().starts_with('[')) {
+            let pieces: Vec<&RawValue> = serde_json::from_str(details.get()).map_err(|error| garbled(&error))?;
+            detailed.extend(pieces.into_iter().map(|piece| self.details.take(piece)));
+        }
+        let said = |raw: Option<&RawValue>| raw.map(text).filter(|text| !text.is_empty());
+        let reasoning = said(delta.reasoning_content).map(|text| (Kind::ReasoningContent, text));
+        let reasoning = reasoning.or_else(|| Some((Kind::Reasoning, said(delta.reasoning)?)));
+        let detailed = || (!detailed.is_empty()).then_some((Kind::Details, detailed));
+        if let Some((kind, text)) = reasoning.or_else(detailed) {
+            self.write(kind, text, events);
+        }
+        if let Some(text) = said(delta.content) {
+            self.write(Kind::Text, text, events);
+        }
+        if let Some(refusal) = delta.refusal {
+            self.refusal.push_str(&refusal);
+        }
+        let of_old = |function| Piece { index: None, id: None, function: Some(function), extra_content: None };
+        for piece in delta.tool_calls.into_iter().flatten().chain(delta.function_call.map(of_old)) {
             self.piece(piece, events);
         }
+        Ok(())
     }
 
-    fn write(&mut self, reasoning: bool, text: Option<String>, events: &mut Events) {
-        let Some(text) = text.filter(|text| !text.is_empty()) else { return };
-        if self.prose.is_some_and(|prose| prose.reasoning != reasoning) {
+    fn write(&mut self, kind: Kind, text: String, events: &mut Events) {
+        if self.prose.as_ref().is_some_and(|prose| prose.kind != kind) {
             self.close_prose(events);
         }
-        let prose = self.prose.unwrap_or_else(|| {
-            self.next += 1;
-            Prose { block: self.next - 1, reasoning }
+        let next = &mut self.next;
+        let prose = self.prose.get_or_insert_with(|| {
+            *next += 1;
+            Prose { block: *next - 1, kind, text: String::new() }
         });
-        self.prose = Some(prose);
         let index = prose.block;
-        events.push_back(match reasoning {
-            true => StreamEvent::Reasoning { index, text },
-            false => StreamEvent::Text { index, text },
+        events.push_back(match kind {
+            Kind::Text => StreamEvent::Text { index, text },
+            Kind::ReasoningContent | Kind::Reasoning | Kind::Details => {
+                if self.details.is_empty() {
+                    prose.text.push_str(&text);
+                }
+                StreamEvent::Reasoning { index, text }
+            }
         });
     }
 
-    fn piece(&mut self, piece: Piece, events: &mut Events) {
+    fn piece(&mut self, piece: Piece<'_>, events: &mut Events) {
         let Function { name, arguments } = piece.function.unwrap_or(Function { name: None, arguments: None });
-        let (id, name) = (piece.id.filter(|id| !id.is_empty()), name.filter(|name| !name.is_empty()));
-        let at = self.place(piece.index, id.as_deref(), name.is_some()).unwrap_or_else(|| {
+        let id = piece.id.as_deref().filter(|id| !id.is_empty());
+        let name = name.as_deref().filter(|name| !name.is_empty());
+        let at = self.place(piece.index, id, name.is_some()).unwrap_or_else(|| {
             self.calls.push(Call {
                 key: piece.index,
                 id: None,
                 name: String::new(),
                 arguments: String::new(),
+                extra: None,
                 block: None,
             });
             self.calls.len() - 1
         });
         let call = &mut self.calls[at];
-        call.id = call.id.take().or(id);
+        call.id = call.id.take().or_else(|| id.map(str::to_owned));
+        call.extra = piece.extra_content.map(RawValue::to_owned).or(call.extra.take());
         if let (None, Some(name)) = (call.block, name) {
-            call.name = name;
+            name.clone_into(&mut call.name);
             call.block = Some(self.next);
             self.next += 1;
             let (index, id, name) = (self.next - 1, call.id.clone(), call.name.clone());
@@ -213,15 +262,11 @@ impl Completion {
                 events.push_back(StreamEvent::CallArguments { index, json: call.arguments.clone() });
             }
         }
-        let json = match arguments {
-            None | Some(Value::Null) => return,
-            Some(Value::String(text)) => text,
-            // Some servers give the object itself instead of its text.
-            Some(object) => object.to_string(),
-        };
+        let Some(arguments) = arguments else { return };
+        let json = openai::text(arguments);
         call.arguments.push_str(&json);
         if let Some(index) = call.block.filter(|_| !json.is_empty()) {
-            events.push_back(StreamEvent::CallArguments { index, json });
+            events.push_back(StreamEvent::CallArguments { index, json: json.into_owned() });
         }
     }
 
@@ -241,9 +286,17 @@ impl Completion {
     }
 
     fn close_prose(&mut self, events: &mut Events) {
-        if let Some(prose) = self.prose.take() {
-            events.push_back(StreamEvent::BlockStopped { index: prose.block });
+        let Some(Prose { block: index, kind, text }) = self.prose.take() else { return };
+        let kept = match kind {
+            Kind::ReasoningContent => Some(Kept { reasoning_content: Some(text.into()), ..Kept::default() }),
+            Kind::Reasoning => Some(Kept { reasoning: Some(text.into()), ..Kept::default() }),
+            Kind::Text | Kind::Details => None,
+        };
+        // Details say the same and more.
+        if let Some(Ok(raw)) = kept.filter(|_| self.details.is_empty()).map(|kept| to_raw_value(&kept)) {
+            events.push_back(StreamEvent::Raw { index, raw: raw.into() });
         }
+        events.push_back(StreamEvent::BlockStopped { index });
     }
 
     /// Closes the calls. The wire has no end mark for one, so at the output limit the last counts as whole only when
@@ -253,8 +306,14 @@ impl Completion {
         for (at, call) in self.calls.iter().enumerate() {
             let open = cut && Some(at) == last && serde_json::from_str::<IgnoredAny>(&call.arguments).is_err();
             match call.block {
-                Some(index) if !open => events.push_back(StreamEvent::BlockStopped { index }),
-                None if !cut => return Err(Fault::new(Kind::Broken, "a tool call came without a name")),
+                Some(index) if !open => {
+                    let beside = call.extra.as_deref().map(|extra| Beside { extra_content: Some(extra) });
+                    if let Some(Ok(raw)) = beside.map(|beside| to_raw_value(&beside)) {
+                        events.push_back(StreamEvent::Raw { index, raw: raw.into() });
+                    }
+                    events.push_back(StreamEvent::BlockStopped { index });
+                }
+                None if !cut => return Err(Fault::new(FaultKind::Broken, "a tool call came without a name")),
                 _ => {}
             }
         }
@@ -264,32 +323,12 @@ impl Completion {
     fn stop(&self, reason: &str) -> StopReason {
         match reason {
             _ if !self.refusal.is_empty() => StopReason::Refusal(fault::plain(&self.refusal)),
-            "length" => StopReason::MaxTokens,
-            "content_filter" => StopReason::Refusal("the provider's content filter stopped the answer".to_owned()),
+            "length" | FULL => StopReason::MaxTokens,
+            "content_filter" => StopReason::Refusal(filtered(self.filters.as_ref())),
             "tool_calls" | "function_call" => StopReason::ToolUse,
             // Compatible servers say "stop" with calls too.
             _ if !self.calls.is_empty() => StopReason::ToolUse,
             _ => StopReason::End,
         }
-    }
-}
-
-impl Figures {
-    /// The prompt's figure includes what came from the cache. A prompt of nothing was not counted.
-    fn usage(self) -> Usage {
-        let (cache_read, cache_write) =
-            self.prompt_tokens_details.map_or((None, None), |cached| (cached.cached_tokens, cached.cache_write_tokens));
-        let cached = cache_read.unwrap_or(0) + cache_write.unwrap_or(0);
-        let input = self.prompt_tokens.filter(|prompt| *prompt > 0).map(|prompt| prompt.saturating_sub(cached));
-        Usage { input, output: self.completion_tokens, cache_read, cache_write }
-    }
-}
-
-/// The text of a content that is one, or a list of parts that hold some.
-fn text(content: &Value) -> String {
-    match content {
-        Value::String(text) => text.clone(),
-        Value::Array(parts) => parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str)).collect(),
-        _ => String::new(),
     }
 }

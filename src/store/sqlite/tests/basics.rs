@@ -171,7 +171,8 @@ async fn a_providers_block_comes_back_byte_for_byte() {
     for raw in [raw.to_owned(), long] {
         let block =
             Block::Reasoning { text: String::new(), raw: Some(RawValue::from_string(raw.clone()).unwrap().into()) };
-        let item = Item::Assistant { model: "a/b".to_owned(), blocks: vec![block], partial: false };
+        let item =
+            Item::Assistant { model: "a/b".to_owned(), origin: String::new(), blocks: vec![block], partial: false };
         let record = Record::Item { run: Some(RunId::new()), item: Arc::new(item) };
         let pen = Pen::begin(&store, "", vec![record.clone()]).await;
         let stored = store.records(pen.session, 1..=1).await.unwrap().remove(0);

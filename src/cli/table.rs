@@ -1,4 +1,4 @@
-//! Columns.
+//! Columns, and the words in them.
 
 use crate::protocol::SessionId;
 use crate::tool::line;
