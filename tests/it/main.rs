@@ -2,6 +2,7 @@
 
 mod architecture;
 mod buffer;
+mod canary;
 mod cancels;
 mod client;
 mod commands;
