@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::Agent;
 use super::turn::{Call, Stop};
-use crate::model::{Item, ToolResult};
+use crate::model::{Item, ToolResult, WITHHELD};
 use crate::permission::Access;
 use crate::protocol::Event;
 use crate::tool::{Answer, cap};
@@ -69,7 +69,18 @@ impl Agent {
         if let Err(error) = self.journal.intent(started).await {
             return Answer { ok: false, content: error.clone(), summary: error };
         }
-        let mut answer = self.answer(call, access).await;
+        let mut answer = match access {
+            // What the model was not shown it cannot write either: the key in the person's file would be lost.
+            Access::Write if call.arguments.contains(WITHHELD) => Answer {
+                ok: false,
+                content: format!(
+                    "Nothing was done: the text holds {WITHHELD}, which stands for a key that is kept out of this conversation. \
+                     Change only the lines around it."
+                ),
+                summary: "would have overwritten a key".into(),
+            },
+            _ => self.answer(call, access).await,
+        };
         // A file that was read may hold the key that the model is asked with.
         answer.content = self.setup.provider.redacted(answer.content);
         answer.summary = self.setup.provider.redacted(answer.summary);

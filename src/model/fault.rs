@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::ModelError;
 use super::key::Credential;
-use super::redact::redacted;
+use super::redact::{INSTEAD, redacted};
 
 /// The most of a provider's own words that a person is shown.
 const MESSAGE_CHARS: usize = 500;
@@ -91,7 +91,7 @@ impl Fault {
     #[must_use]
     pub(crate) fn without(mut self, credential: &Credential) -> Self {
         // Shortened only now: half a key at the end would not be found.
-        self.message = short(&redacted(self.message, credential));
+        self.message = short(&redacted(self.message, credential, INSTEAD));
         self
     }
 

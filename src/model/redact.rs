@@ -11,7 +11,10 @@ use super::fault::Fault;
 use super::key::Credential;
 use super::retry::Attempt;
 
-/// What stands in the place of a key.
+/// What stands in the place of a key in what a model says and reads. It occurs in nobody's files, so that a call which would write
+/// it into one can be told.
+pub const WITHHELD: &str = "[key withheld by Cowrite]";
+/// What stands in the place of a key in a provider's words about a failure.
 pub(crate) const INSTEAD: &str = "[key]";
 /// Shorter ones are no secrets but words that a server on this machine is content with, and may stand in any sentence.
 const SHORTEST: usize = 8;
@@ -22,9 +25,9 @@ fn secrets(credential: &Credential) -> impl Iterator<Item = &str> {
 }
 
 /// A text without anything secret in it.
-pub(crate) fn redacted(text: String, credential: &Credential) -> String {
+pub(crate) fn redacted(text: String, credential: &Credential, instead: &str) -> String {
     secrets(credential)
-        .fold(text, |text, secret| if text.contains(secret) { text.replace(secret, INSTEAD) } else { text })
+        .fold(text, |text, secret| if text.contains(secret) { text.replace(secret, instead) } else { text })
 }
 
 /// The events of an attempt without anything secret in them. What may be the beginning of a key is held back until it is known
@@ -100,7 +103,7 @@ where
             Some((_, held)) => held + &piece,
             None => piece,
         };
-        let mut piece = redacted(piece, &self.credential);
+        let mut piece = redacted(piece, &self.credential, WITHHELD);
         let keep = secrets(&self.credential).map(|secret| overlap(&piece, secret)).max().unwrap_or(0);
         if keep > 0 {
             self.held.insert(index, (told, piece.split_off(piece.len() - keep)));
@@ -163,7 +166,11 @@ mod tests {
                 events.extend([StreamEvent::BlockStopped { index: 0 }, StreamEvent::Finished(StopReason::End)]);
                 let lines = told(events);
                 let pieces: Vec<_> = lines.iter().filter_map(|line| line.strip_prefix("0 ")).collect();
-                assert_eq!(pieces.concat(), "It is [key], or sk-canary, or sk.stopped", "{first} {second}");
+                assert_eq!(
+                    pieces.concat(),
+                    format!("It is {WITHHELD}, or sk-canary, or sk.stopped"),
+                    "{first} {second}"
+                );
             }
         }
     }
@@ -178,7 +185,7 @@ mod tests {
             StreamEvent::BlockStopped { index: 1 },
             StreamEvent::Finished(StopReason::End),
         ]);
-        assert_eq!(lines, ["1 {\"k\":\"", "1 [key]\"}", "1 stopped", "0 sk-can", "Finished(End)"]);
+        assert_eq!(lines, ["1 {\"k\":\"", &format!("1 {WITHHELD}\"}}"), "1 stopped", "0 sk-can", "Finished(End)"]);
         let opaque = |text: &str| StreamEvent::Raw { index: 0, raw: raw(text) };
         assert_eq!(told(vec![opaque(&format!("{{\"t\":\"{KEY}\"}}"))]), [""; 0]);
         assert_eq!(told(vec![opaque("{}")]).len(), 1);
@@ -187,7 +194,7 @@ mod tests {
     #[test]
     fn a_word_that_a_local_server_takes_for_a_key_is_no_secret() {
         let key = Credential::Key("ollama".into());
-        assert_eq!(redacted("ollama runs".to_owned(), &key), "ollama runs");
-        assert_eq!(redacted(format!("a {KEY} b"), &Credential::Key(KEY.into())), "a [key] b");
+        assert_eq!(redacted("ollama runs".to_owned(), &key, INSTEAD), "ollama runs");
+        assert_eq!(redacted(format!("a {KEY} b"), &Credential::Key(KEY.into()), INSTEAD), "a [key] b");
     }
 }

@@ -95,7 +95,7 @@ impl Provider for Remote {
 
     fn redacted(&self, text: String) -> String {
         match &*self.inner.used.lock().unwrap_or_else(PoisonError::into_inner) {
-            Some(credential) => redact::redacted(text, credential),
+            Some(credential) => redact::redacted(text, credential, redact::WITHHELD),
             None => text,
         }
     }
@@ -157,7 +157,7 @@ impl Inner {
                     Ok(StreamEvent::CallStarted { index, id, name: fitted.own_name(name) })
                 }
                 Ok(StreamEvent::Finished(StopReason::Refusal(reason))) => {
-                    let reason = fault::short(&redact::redacted(reason, &credential));
+                    let reason = fault::short(&redact::redacted(reason, &credential, redact::INSTEAD));
                     Ok(StreamEvent::Finished(StopReason::Refusal(reason)))
                 }
                 event => event.map_err(&faulty),

@@ -84,11 +84,11 @@ async fn p9_a_key_is_in_no_event_no_record_no_log_and_no_message() {
     assert_eq!(finished["status"], "failed", "{finished}");
     assert!(finished["error"].as_str().expect("a sentence").contains("[key] is wrong"), "{finished}");
     let told: String = client.events(&run).iter().filter_map(|event| event["text"].as_str()).collect();
-    assert_eq!(told, "It is [key].");
+    assert_eq!(told, "It is [key withheld by Cowrite].");
 
     let exported = client.execute("cowrite.session.export", json!({ "format": "json" })).await.expect("an export");
     let exported = exported["text"].as_str().expect("text").to_owned();
-    assert!(exported.contains("KEY=[key]"), "what the tool read is kept without it: {exported}");
+    assert!(exported.contains("KEY=[key withheld by Cowrite]"), "what the tool read is kept without it: {exported}");
     let mut seen = vec![("the export".to_owned(), exported.into_bytes())];
     for method in ["cowrite/event", "window/showMessage", "window/logMessage", "$/progress"] {
         seen.push((method.to_owned(), format!("{:?}", client.notifications(method)).into_bytes()));
