@@ -39,14 +39,20 @@ impl Agent {
     async fn turns(&mut self, said: &mut Option<String>) -> Result<RunStatus, Stop> {
         let prompt = std::mem::take(&mut self.setup.prompt);
         self.keep(Item::User { text: prompt }).await?;
-        let mut cut = 0;
+        let (mut cut, mut paused) = (0, false);
         for number in 1..=self.setup.limits.max_turns {
             for note in self.journal.take_notes() {
                 self.keep(Item::User { text: note }).await?;
             }
             self.journal.event(Event::TurnStarted { turn: number });
             let turn = self.ask_model(number, said).await?;
+            // What follows a pause goes on in the same answer.
+            let before = if paused { said.take() } else { None };
             let calls = self.keep_answer(&turn, said).await?;
+            if let Some(before) = before {
+                *said = Some(before + said.as_deref().unwrap_or_default());
+            }
+            paused = turn.stop == StopReason::Pause;
             match turn.stop {
                 StopReason::Refusal(reason) => {
                     return Err(Stop::Failed(format!("{} would not answer: {reason}", self.setup.provider.name())));

@@ -39,7 +39,7 @@ pub enum ModelError {
         retry_after: Option<Duration>,
     },
     /// More than the model takes in.
-    #[error("the request is larger than {provider} takes in ({message}); start a new session or ask for less")]
+    #[error("the request is larger than {provider} takes in ({message}); start a new session, or clear this one")]
     Overflow {
         /// Which provider.
         provider: String,

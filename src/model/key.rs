@@ -204,9 +204,9 @@ fn not_there(why: String) -> Fault {
 fn empty(names: &[String], table: &str) -> String {
     let (there, set) = match names {
         [] => ("no key is there".to_owned(), "name a variable in api_key_env"),
-        [one] => (format!("the environment variable {one} is empty"), "set it where the editor starts from"),
+        [one] => (format!("the environment variable {one} is not set"), "set it where the editor starts from"),
         several => (
-            format!("the environment variables {} are empty", several.join(" and ")),
+            format!("the environment variables {} are not set", several.join(" and ")),
             "set one where the editor starts from",
         ),
     };

@@ -113,7 +113,7 @@ impl Provider for Remote {
                 let (inner, place) = (Arc::clone(&asked), Arc::clone(&place));
                 // Some say what they take in, others what that and the answer may come to.
                 let said = fault.message.to_lowercase();
-                let input_alone = said.contains("input token") || said.contains("prompt is too long");
+                let input_alone = said.contains("input token");
                 let limit = limit + most.filter(|_| input_alone).unwrap_or(0);
                 // The file may take a moment, and nobody waits for it.
                 let learn = move || inner.endpoint.catalog.learn(&place, &inner.endpoint.model, limit);
@@ -185,7 +185,8 @@ impl Inner {
             Answer::Refused { status, headers, body } => {
                 let mut fault = self.wire.fault(status, &headers, &body);
                 if status == 404 && fault.kind == Kind::Rejected {
-                    fault.message = format!("{} (asked: {asked})", fault.message);
+                    let cure = "check base_url, and the model's name: `cowrite models` lists them";
+                    fault.message = format!("{} (asked: {asked}; {cure})", fault.message);
                 }
                 Err(fault)
             }

@@ -178,6 +178,16 @@ async fn r10_a_run_that_reaches_max_turns_says_so_and_the_next_prompt_continues_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_follows_a_pause_belongs_to_the_same_answer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let half = json!({ "deltas": [{ "text": "First half, " }], "stop": "pause" });
+    let turns = vec![half, says("second half.")];
+    let client = Client::start(Setup::scripted(Personality::VsCode, folder.path(), &[("go", turns)])).await;
+    let run = client.run("cowrite.run", json!({ "prompt": "go" })).await;
+    assert_eq!(client.finished(&run).await["resultText"], "First half, second half.");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn p5_no_call_of_an_answer_that_was_cut_off_is_run_and_the_model_hears_of_it() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("a.rs"), "x\n").expect("written");

@@ -132,7 +132,7 @@ async fn the_doctor_says_what_is_well_and_what_is_to_be_mended() {
     refused("key", "fault", "check the environment variable KEY");
     refused("endpoint", "note", "look again");
     let missing = found(&settings(&base), "");
-    missing("model", "fault", "the environment variable KEY is empty; set it");
+    missing("model", "fault", "the environment variable KEY is not set; set it");
     let wrong = found(&format!("{}[limits]\nmax_turns = 0\n", settings(&base)), CANARY);
     wrong("settings", "fault", "config.toml:7:13: limits.max_turns: expected a whole number");
     wrong("model", "ok", "local/big");

@@ -25,7 +25,7 @@ async fn keys_are_read_when_needed_and_never_printed() {
     assert!(!printed.contains("canary"), "{printed}");
 
     let empty = Key::new(environment.clone(), variables(&["EMPTY"], true));
-    let said = "the environment variable EMPTY is empty; set it where the editor starts from, name a program in api_key_command, or keep the key in the keyring (service cowrite, user mine)";
+    let said = "the environment variable EMPTY is not set; set it where the editor starts from, name a program in api_key_command, or keep the key in the keyring (service cowrite, user mine)";
     assert_eq!((empty.missing().await.as_deref(), read(&empty).await.unwrap_err().as_str()), (Some(said), said));
     assert_eq!(read(&Key::new(environment, variables(&["EMPTY"], false))).await.unwrap(), "nothing");
 }

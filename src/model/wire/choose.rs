@@ -153,7 +153,8 @@ pub(super) fn choose_in(settings: &Settings, environment: &Environment) -> Resul
     let mut unfit = Vec::new();
     for table in tables {
         match Plan::of(settings, environment, table).and_then(|plan| plan.choice(settings, environment)) {
-            Ok(choice) => return Ok(choice),
+            // Whoever described another provider shall see why that one is not asked.
+            Ok(choice) => return Ok(Choice { why: format!("{}{}", choice.why, passed_over(&unfit)), ..choice }),
             Err(error) if settings.providers.contains_key(table) => unfit.push(format!(" {error}")),
             Err(_) => {}
         }
@@ -181,6 +182,11 @@ pub(super) fn split(name: &str) -> Result<(&str, &str), ModelError> {
             "The setting model is {name:?}, and should be TABLE/MODEL, for instance anthropic/claude-sonnet-5-5."
         ))),
     }
+}
+
+/// What is said of providers that were described, and cannot be used as things are.
+fn passed_over(unfit: &[String]) -> String {
+    if unfit.is_empty() { String::new() } else { format!("; passed over:{}", unfit.concat()) }
 }
 
 fn unchosen(faults: &str, unfit: &[String]) -> ModelError {

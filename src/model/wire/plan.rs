@@ -67,7 +67,7 @@ impl<'a> Plan<'a> {
             missing.extend(base.and_then(Result::err));
             let key = written.api_key_env.as_deref().filter(|variable| environment.secret(variable).is_none());
             missing.extend(key.map(|variable| {
-                format!("the environment variable {variable} is empty; set it where the editor starts from")
+                format!("the environment variable {variable} is not set; set it where the editor starts from")
             }));
             return Err(unusable(table, &missing));
         };

@@ -142,7 +142,7 @@ async fn one(settings: &Settings, environment: &Environment, catalog: &Arc<Catal
     );
     let asked = async {
         match path {
-            Some(path) => ask(&*wire, &reach, path).await.map(Some),
+            Some(path) => ask(&*wire, &reach, path).await,
             // The key can be looked at nevertheless.
             None => reach.key.read().await.map(|_| None).map_err(|fault| Problem::new(Part::Key, fault.message)),
         }
@@ -152,7 +152,10 @@ async fn one(settings: &Settings, environment: &Environment, catalog: &Arc<Catal
         Err(Problem::new(Part::Endpoint, text))
     });
     let listed = match asked {
-        Ok(None) => None,
+        Ok(None) => {
+            surveyed.lists = false;
+            None
+        }
         Ok(Some(models)) => {
             let catalog = Arc::clone(catalog);
             tokio::task::spawn_blocking(move || catalog.list(&place, models)).await.ok()
@@ -172,7 +175,8 @@ async fn one(settings: &Settings, environment: &Environment, catalog: &Arc<Catal
     Some(surveyed)
 }
 
-async fn ask(wire: &dyn Wire, reach: &Reach, path: &str) -> Result<Vec<Offered>, Problem> {
+/// The provider's list; `None` where it has none.
+async fn ask(wire: &dyn Wire, reach: &Reach, path: &str) -> Result<Option<Vec<Offered>>, Problem> {
     let no_key = |fault: Fault| Problem::new(Part::Key, fault.message);
     let credential = reach.key.read().await.map_err(no_key)?;
     let url = reach.http.url(path);
@@ -186,7 +190,9 @@ async fn ask(wire: &dyn Wire, reach: &Reach, path: &str) -> Result<Vec<Offered>,
         Problem::new(Part::Endpoint, text)
     };
     match reach.http.get(url, headers).await.map_err(told)? {
-        Answer::Whole(body) => offered(&body).map_err(|_| no_list()),
+        Answer::Whole(body) => offered(&body).map(Some).map_err(|_| no_list()),
+        // Many gateways have no such list, and answer requests all the same.
+        Answer::Refused { status: 404 | 405, .. } => Ok(None),
         Answer::Refused { status, headers, body } => Err(told(wire.fault(status, &headers, &body))),
         Answer::Stream(_) => Err(no_list()),
     }

@@ -50,10 +50,9 @@ fn the_first_key_that_is_there_decides() {
         context = 1000
     "#;
     assert_eq!(chosen(both, &[("A_KEY", "k"), ANTHROPIC]), "a/big because A_KEY is set");
-    assert_eq!(
-        chosen(both, &[("A_KEY", " "), ANTHROPIC]),
-        "anthropic/claude-sonnet-5-5 because ANTHROPIC_API_KEY is set"
-    );
+    let passed = chosen(both, &[("A_KEY", " "), ANTHROPIC]);
+    let why = "anthropic/claude-sonnet-5-5 because ANTHROPIC_API_KEY is set; passed over: The provider a cannot be used: the environment variable A_KEY is not set";
+    assert!(passed.starts_with(why), "{passed}");
     assert_eq!(
         chosen("[providers.local]\nkind = \"ollama\"\n[models.\"local/qwen\"]", &[]),
         "local/qwen because providers.local is in the settings"
@@ -79,11 +78,11 @@ fn what_is_missing_is_named() {
     insta::assert_snapshot!(chosen("[providers.local]\nkind = \"openai-chat\"\nbase_url = \"http://127.0.0.1:1/v1\"", &[("ANTHROPIC_API_KEY", "")]), @r#"No model is set up: set ANTHROPIC_API_KEY, OPENAI_API_KEY, GEMINI_API_KEY or COHERE_API_KEY in the environment that the editor starts from, or start a local server (Ollama, llama.cpp, LM Studio or vLLM, on its usual port), or describe a provider in config.toml ([providers.local] with kind = "openai-chat" and base_url = "http://127.0.0.1:8080/v1", then model = "local/NAME"). To look around without a model, set model = "scripted/demo". Of the provider local no model is known: name one with model = "local/NAME"."#);
     insta::assert_snapshot!(chosen("model = \"gpt-4.1\"", &[]), @r#"The setting model is "gpt-4.1", and should be TABLE/MODEL, for instance anthropic/claude-sonnet-5-5."#);
     insta::assert_snapshot!(chosen("model = \"mine/gpt\"", &[]), @"The settings have no provider mine; write a table [providers.mine] with its kind.");
-    insta::assert_snapshot!(chosen("model = \"mine/gpt\"\n[providers.mine]\nbase_url = \"http://x\"\napi_key_env = \"MINE\"", &[]), @"The provider mine cannot be used: it needs kind (anthropic, openai, openai-chat, azure, gemini, cohere, bedrock, ollama or script); also, base_url would send the key and the code to x unencrypted; use https, or set insecure = true; also, the environment variable MINE is empty; set it where the editor starts from.");
-    insta::assert_snapshot!(chosen("model = \"anthropic/x\"", &[]), @"The provider anthropic cannot be used: the environment variable ANTHROPIC_API_KEY is empty; set it where the editor starts from, name a program in api_key_command, or keep the key in the keyring (service cowrite, user anthropic).");
+    insta::assert_snapshot!(chosen("model = \"mine/gpt\"\n[providers.mine]\nbase_url = \"http://x\"\napi_key_env = \"MINE\"", &[]), @"The provider mine cannot be used: it needs kind (anthropic, openai, openai-chat, azure, gemini, cohere, bedrock, ollama or script); also, base_url would send the key and the code to x unencrypted; use https, or set insecure = true; also, the environment variable MINE is not set; set it where the editor starts from.");
+    insta::assert_snapshot!(chosen("model = \"anthropic/x\"", &[]), @"The provider anthropic cannot be used: the environment variable ANTHROPIC_API_KEY is not set; set it where the editor starts from, name a program in api_key_command, or keep the key in the keyring (service cowrite, user anthropic).");
     insta::assert_snapshot!(
         chosen("model = \"mine/x\"\n[providers.mine]\nkind = \"openai-chat\"\nbase_url = \"http://far.example/v1\"\napi_key_env = \"MINE\"", &[]),
-        @"The provider mine cannot be used: base_url would send the key and the code to far.example unencrypted; use https, or set insecure = true; also, the environment variable MINE is empty; set it where the editor starts from, name a program in api_key_command, or keep the key in the keyring (service cowrite, user mine)."
+        @"The provider mine cannot be used: base_url would send the key and the code to far.example unencrypted; use https, or set insecure = true; also, the environment variable MINE is not set; set it where the editor starts from, name a program in api_key_command, or keep the key in the keyring (service cowrite, user mine)."
     );
     insta::assert_snapshot!(chosen("model = \"s/x\"\n[providers.s]\nkind = \"script\"\npath = \"/nowhere.json\"", &[]), @"the script /nowhere.json cannot be read (No such file or directory (os error 2)); mend its path");
 }
@@ -129,7 +128,7 @@ fn openais_key_goes_to_openai_only() {
 
 #[test]
 fn p2_everything_that_is_missing_is_named_at_once() {
-    insta::assert_snapshot!(chosen("model = \"azure/x\"\n[providers.azure]\ndeployment = \"d\"", &[OPENAI]), @"The provider azure cannot be used: it needs resource or base_url in [providers.azure]; also, the environment variable AZURE_OPENAI_API_KEY is empty; set it where the editor starts from, name a program in api_key_command, or keep the key in the keyring (service cowrite, user azure).");
+    insta::assert_snapshot!(chosen("model = \"azure/x\"\n[providers.azure]\ndeployment = \"d\"", &[OPENAI]), @"The provider azure cannot be used: it needs resource or base_url in [providers.azure]; also, the environment variable AZURE_OPENAI_API_KEY is not set; set it where the editor starts from, name a program in api_key_command, or keep the key in the keyring (service cowrite, user azure).");
     insta::assert_snapshot!(chosen("model = \"bedrock/x\"", &[OPENAI]), @"The provider bedrock cannot be used: it needs a region: set providers.bedrock.region or AWS_REGION; also, it needs credentials: set AWS_BEARER_TOKEN_BEDROCK, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE where the editor starts from; the profile default holds none either, in ~/.aws/config and ~/.aws/credentials.");
 }
 

@@ -94,7 +94,7 @@ async fn a_provider_that_the_model_names_or_a_fault_hides_is_looked_at_too() {
 
     let (with, problem) = wrong("anthropic").unwrap();
     assert_eq!(with, Part::Key);
-    assert!(problem.starts_with("the environment variable ANTHROPIC_API_KEY is empty"), "{problem}");
+    assert!(problem.starts_with("the environment variable ANTHROPIC_API_KEY is not set"), "{problem}");
     let (with, problem) = wrong("local").unwrap();
     assert_eq!(with, Part::Settings);
     assert!(problem.starts_with("The provider local is not used because of a fault in the settings"), "{problem}");
