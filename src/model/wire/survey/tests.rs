@@ -106,3 +106,12 @@ async fn a_provider_that_the_model_names_or_a_fault_hides_is_looked_at_too() {
     assert_eq!(azure.key.as_deref(), Some("the environment variable KEY"));
     assert_eq!(of("openai"), None);
 }
+
+#[tokio::test]
+async fn a_gateway_without_a_list_has_no_problem() {
+    let base = format!("{}/elsewhere", listing().await);
+    let toml = format!("[providers.a]\nkind = \"anthropic\"\nbase_url = \"{base}\"\napi_key_env = \"KEY\"");
+    let surveyed = survey_in(&settings(&toml), &Environment::of(&[("KEY", "sk-canary")]), None).await;
+    assert_eq!(told(&surveyed)[0], "a:  fine");
+    assert!(!surveyed[0].lists);
+}
