@@ -25,7 +25,7 @@ const RECORDS: u64 = 1_000_000;
 const CHECKPOINT_EVERY: u64 = 2_000;
 const RUN_EVERY: u64 = 5_000;
 const SESSIONS: usize = 10_000;
-const APPENDS: usize = 400;
+const APPENDS: usize = 1_000;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -48,7 +48,8 @@ fn main() {
             listed().await;
         }
         if wanted("append") {
-            appended().await;
+            // As the server's own tasks do: on the runtime's threads, not beside them.
+            tokio::spawn(appended()).await.unwrap();
         }
     });
 }

@@ -9,6 +9,7 @@ mod delete;
 mod edit;
 mod fail;
 mod files;
+mod lone;
 mod open;
 mod owners;
 mod prepare;

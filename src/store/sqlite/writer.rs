@@ -11,6 +11,7 @@ use tokio::time::MissedTickBehavior;
 use super::append::append;
 use super::connection::Lane;
 use super::fail::failed;
+use super::lone;
 use super::owners::{Process, forget, register};
 use super::prepare::Ready;
 use crate::protocol::{RunId, SessionId};
@@ -147,6 +148,12 @@ impl Task {
 
     async fn transact(&self, waiting: &[Waiting]) -> Result<Vec<Result<Head, StoreError>>, sqlx::Error> {
         let mut connection = self.lane.take().await?;
+        if let [(ready, _)] = waiting
+            && self.registered
+            && lone::is_plain(ready, |run| self.live.contains(&(ready.session, run.snapshot.id)))
+        {
+            return Ok(vec![lone::append(&mut connection, ready, &self.me.id).await?]);
+        }
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let outcomes = self.write(&mut transaction, waiting).await?;
         transaction.commit().await?;

@@ -265,3 +265,31 @@ async fn a_session_is_begun_once() {
     assert_eq!(store.append(again).await, Err(StoreError::Moved(pen.session)));
     assert_eq!(says(&store.resume(pen.session).await.unwrap().1), ["1 one"]);
 }
+
+#[tokio::test]
+async fn a_batch_that_fails_half_way_leaves_nothing_behind_and_the_next_one_goes_in() {
+    let folder = tempfile::tempdir().unwrap();
+    for store in [open(&folder).await, Sqlite::in_memory().await.unwrap()] {
+        let mut pen = Pen::begin(&store, "first", vec![said("one")]).await;
+        let run = RunId::new();
+        let begun = Batch { runs: vec![pen.run(run, RunStatus::Executing, 1)], ..pen.batch(vec![]) };
+        pen.put(&store, begun).await;
+        // Somebody has put a record where the batch's second one goes.
+        let taken = "INSERT INTO records (session, number, at_ms, kind, run, sequence, stored, body_hash, hash, body) \
+                     VALUES ($1, $2, 0, 'item', '', 0, 0, x'', x'', x'')";
+        let number = i64::try_from(pen.head.record + 2).unwrap();
+        let put = sqlx::query(taken).bind(pen.session.to_string()).bind(number);
+        put.execute(&mut *store.write.take().await.unwrap()).await.unwrap();
+        let next =
+            Batch { runs: vec![pen.run(run, RunStatus::Completed, 9)], ..pen.batch(vec![said("two"), said("three")]) };
+        assert!(matches!(store.append(next.clone()).await, Err(StoreError::Failed(_))));
+        let remove = sqlx::query("DELETE FROM records WHERE number = $1").bind(number);
+        remove.execute(&mut *store.write.take().await.unwrap()).await.unwrap();
+
+        assert_eq!(store.session(pen.session).await.unwrap().unwrap().head, pen.head);
+        assert_eq!(store.runs(pen.session, 9).await.unwrap()[0].snapshot.status, RunStatus::Executing);
+        pen.put(&store, next).await;
+        assert_eq!(says(&store.resume(pen.session).await.unwrap().1), ["1 one", "2 two", "3 three"]);
+        assert_eq!(store.runs(pen.session, 9).await.unwrap()[0].snapshot.status, RunStatus::Completed);
+    }
+}
