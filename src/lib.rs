@@ -6,6 +6,7 @@ pub mod agent;
 pub mod cli;
 pub mod command;
 pub mod context;
+pub mod crash;
 pub mod disk;
 pub mod edit;
 pub mod editor;

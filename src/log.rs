@@ -54,6 +54,13 @@ pub fn also_to(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Writes a line past the filter, also where nothing else is logged.
+pub(crate) fn anyway(line: &str) {
+    // Nobody is left to be told when that fails.
+    let mut both = Line { to_file: FILE.get(), terminal: io::stderr().is_terminal() };
+    let _ = both.write_all(format!("{line}\n").as_bytes());
+}
+
 /// Writes to standard error and to the file.
 struct Both {
     terminal: bool,

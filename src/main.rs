@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use cowrite::cli::{Cli, Command, demo, doctor, models, sessions};
 use cowrite::settings::{self, Places};
-use cowrite::{log, lsp};
+use cowrite::{crash, log, lsp};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 fn main() -> ExitCode {
     let cli = Cli::from_args();
     log::init();
+    crash::install();
     // Two threads: one that reads the client however busy the other is.
     let runtime = match Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,

@@ -36,4 +36,4 @@ pub use catalog::{Limit, Offered, Says};
 pub use error::ModelError;
 pub use item::{Block, Item, ToolResult};
 pub use provider::{Provider, Request, StopReason, StreamEvent, ToolSpec, TurnStream};
-pub use redact::WITHHELD;
+pub use redact::{WITHHELD, without_keys};

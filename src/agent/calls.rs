@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::Agent;
 use super::turn::{Call, Stop};
+use crate::crash;
 use crate::model::{Item, ToolResult, WITHHELD};
 use crate::permission::Access;
 use crate::protocol::Event;
@@ -120,8 +121,9 @@ impl Agent {
         done.unwrap_or_else(|error| Answer {
             ok: false,
             content: format!(
-                "The tool {} failed inside: {error}. Nothing more is known; look before you try again.",
-                call.name
+                "The tool {} failed inside: {}. Nothing more is known; look before you try again.",
+                call.name,
+                crash::why(&error)
             ),
             summary: "failed inside".into(),
         })

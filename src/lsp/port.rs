@@ -15,6 +15,7 @@ use super::apply::Applier;
 use super::client::Client;
 use super::documents::Documents;
 use super::uri;
+use crate::crash;
 use crate::disk;
 use crate::editor::{Change, Editor, Outcome, Place, ReadError, What};
 use crate::permission::Roots;
@@ -105,7 +106,7 @@ impl Editor for EditorPort {
         }
         let (at, shown) = (place.clone(), place.to_string());
         let read = tokio::task::spawn_blocking(move || disk::read(&at)).await;
-        read.unwrap_or_else(|error| Err(ReadError::Io { place: shown, reason: error.to_string() }))
+        read.unwrap_or_else(|error| Err(ReadError::Io { place: shown, reason: crash::why(&error).to_owned() }))
     }
 
     async fn apply(&self, change: Change) -> Outcome {

@@ -17,6 +17,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::fault::{Fault, Kind};
+use super::redact;
 use child::{Inherited, Whose};
 pub(crate) use environment::Environment;
 use kept::{Given, Kept};
@@ -159,6 +160,12 @@ impl Key {
     /// # Errors
     /// A sentence that says where the key should be.
     pub(crate) async fn read(&self) -> Result<Arc<Credential>, Fault> {
+        let credential = self.found().await?;
+        redact::remember(&credential);
+        Ok(credential)
+    }
+
+    async fn found(&self) -> Result<Arc<Credential>, Fault> {
         match &self.source {
             Source::Nothing => Ok(Arc::new(Credential::None)),
             Source::Aws { profile } => {

@@ -1,5 +1,9 @@
 //! Keeps keys out of what a model says: it may have read one somewhere, and what it says is told and recorded.
 
+mod known;
+mod spelled;
+
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -10,6 +14,9 @@ use super::StreamEvent;
 use super::fault::Fault;
 use super::key::Credential;
 use super::retry::Attempt;
+pub(crate) use known::remember;
+pub use known::without_keys;
+use spelled::{holds, overlap};
 
 /// What stands in the place of a key in what a model says and reads. It occurs in nobody's files, so that a call which would write
 /// it into one can be told.
@@ -26,8 +33,19 @@ fn secrets(credential: &Credential) -> impl Iterator<Item = &str> {
 
 /// A text without anything secret in it.
 pub(crate) fn redacted(text: String, credential: &Credential, instead: &str) -> String {
-    secrets(credential)
-        .fold(text, |text, secret| if text.contains(secret) { text.replace(secret, instead) } else { text })
+    masked(text, secrets(credential), instead)
+}
+
+/// Whether there is anything secret in a text.
+pub(crate) fn holds_any(text: &str, credential: &Credential) -> bool {
+    secrets(credential).any(|secret| holds(text, secret))
+}
+
+/// A text without these secrets. The longest goes first: a shorter one may be a part of it.
+fn masked<'a>(text: String, secrets: impl Iterator<Item = &'a str>, instead: &str) -> String {
+    let mut secrets: Vec<&str> = secrets.collect();
+    secrets.sort_unstable_by_key(|secret| Reverse(secret.len()));
+    secrets.into_iter().fold(text, |text, secret| spelled::replaced(text, secret, instead))
 }
 
 /// The events of an attempt without anything secret in them. What may be the beginning of a key is held back until it is known
@@ -81,7 +99,7 @@ where
                 Ok(StreamEvent::CallArguments { index, json }) => self.piece(index, Told::Arguments, json),
                 Ok(StreamEvent::Raw { index, raw }) => {
                     // A block that holds a key is not replayed as it came.
-                    if !secrets(&self.credential).any(|secret| raw.get().contains(secret)) {
+                    if !holds_any(raw.get(), &self.credential) {
                         return Some(Ok(StreamEvent::Raw { index, raw }));
                     }
                 }
@@ -123,12 +141,6 @@ where
             }
         }
     }
-}
-
-/// How many bytes at the end of a text are the beginning of a secret.
-fn overlap(text: &str, secret: &str) -> usize {
-    let most = text.len().min(secret.len() - 1);
-    (1..=most).rev().find(|length| text.as_bytes().ends_with(&secret.as_bytes()[..*length])).unwrap_or(0)
 }
 
 #[cfg(test)]

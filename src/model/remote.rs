@@ -154,7 +154,10 @@ impl Inner {
         let events =
             redact::redacting(events.map_err(&faulty)?, Arc::clone(&credential)).map(move |event| match event {
                 Ok(StreamEvent::CallStarted { index, id, name }) => {
-                    Ok(StreamEvent::CallStarted { index, id, name: fitted.own_name(name) })
+                    // A key belongs in neither, and both are told and recorded. For an id that is dropped, another is made.
+                    let id = id.filter(|id| !redact::holds_any(id, &credential));
+                    let name = redact::redacted(fitted.own_name(name), &credential, redact::WITHHELD);
+                    Ok(StreamEvent::CallStarted { index, id, name })
                 }
                 Ok(StreamEvent::Finished(StopReason::Refusal(reason))) => {
                     let reason = fault::short(&redact::redacted(reason, &credential, redact::INSTEAD));

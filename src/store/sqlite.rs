@@ -39,6 +39,7 @@ use self::prepare::{Ready, prepare};
 use self::reads::Reader;
 use self::writer::Writer;
 use super::{Batch, Hash, Head, Keep, Report, SessionRow, Standing, Store, StoreError, Stored, StoredRun, Tidied};
+use crate::crash;
 use crate::protocol::{Envelope, RunId, SessionId};
 
 /// The largest file that is written anew whenever something is deleted.
@@ -215,7 +216,9 @@ impl Sqlite {
             Ok(ready)
         };
         let packed = if large {
-            tokio::task::spawn_blocking(pack).await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+            tokio::task::spawn_blocking(pack)
+                .await
+                .unwrap_or_else(|error| Err(std::io::Error::other(crash::why(&error))))
         } else {
             pack()
         };

@@ -1,6 +1,5 @@
 //! The tools on offer, and the door that every call goes through.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -73,9 +72,10 @@ impl Registry {
             )),
             Some(tool) => match AssertUnwindSafe(tool.call(arguments, context)).catch_unwind().await {
                 Ok(answer) => answer,
-                Err(panic) => {
-                    tracing::error!(tool = name, panic = said(panic.as_ref()), "a tool panicked");
-                    failure(format!("{name} failed by a fault of its own ({}). Try another way.", said(panic.as_ref())))
+                // What the panic said is not passed on: it may hold anything. The log has it.
+                Err(_) => {
+                    tracing::error!(tool = name, "a tool panicked");
+                    failure(format!("{name} failed by a fault of its own. Try another way."))
                 }
             },
         };
@@ -154,11 +154,6 @@ impl<T: Tool> Door for Adapter<T> {
 
 fn failure(content: String) -> Answer {
     Answer { ok: false, summary: content.lines().next().unwrap_or_default().to_owned(), content }
-}
-
-fn said(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 use super::{Ask, Target, rules};
 use crate::agent::{Scope, Setup, system_prompt};
 use crate::command::{Command, Lines, TemplateContext, lazy, render};
+use crate::crash;
 use crate::disk;
 use crate::edit::unified;
 use crate::editor::{Editor, Place};
@@ -155,7 +156,7 @@ impl Preparing {
         }
         tokio::task::spawn_blocking(move || render(&command, context))
             .await
-            .map_err(|error| format!("The prompt could not be rendered: {error}"))?
+            .map_err(|error| format!("The prompt could not be rendered: {}.", crash::why(&error)))?
             .map_err(|error| error.to_string())
     }
 

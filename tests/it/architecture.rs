@@ -16,15 +16,17 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("disk", &["text", "edit", "editor"]),
     ("settings", &["protocol"]),
     ("model", &["protocol", "settings"]),
+    ("crash", &["log", "model"]),
     ("tool", &["protocol", "text", "edit", "editor", "permission", "disk", "settings", "model"]),
     ("context", &["protocol", "model"]),
-    ("store", &["protocol", "model", "context"]),
-    ("agent", &["protocol", "editor", "permission", "settings", "model", "tool", "context"]),
+    ("store", &["crash", "protocol", "model", "context"]),
+    ("agent", &["crash", "protocol", "editor", "permission", "settings", "model", "tool", "context"]),
     ("command", &["protocol", "settings"]),
     ("session", &["protocol", "editor", "edit", "text", "settings", "model", "tool", "context", "store", "agent"]),
     (
         "workspace",
         &[
+            "crash",
             "protocol",
             "text",
             "edit",
@@ -43,6 +45,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "lsp",
         &[
+            "crash",
             "protocol",
             "framing",
             "log",

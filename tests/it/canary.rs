@@ -1,5 +1,9 @@
 //! A key that shall be seen nowhere: not in what is told, not in what is kept, not in what is logged.
 
+mod children;
+mod speech;
+mod wires;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -54,11 +58,31 @@ async fn provider() -> String {
     base
 }
 
-/// Everything in a folder, byte for byte.
+/// Everything in a folder and below it, byte for byte.
 fn everything(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let entries = std::fs::read_dir(folder).expect("a folder").flatten();
-    let files = entries.filter(|entry| entry.path().is_file());
-    files.map(|entry| (entry.path().display().to_string(), std::fs::read(entry.path()).expect("read"))).collect()
+    let (mut folders, mut files) = (vec![folder.to_owned()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push((path.display().to_string(), std::fs::read(&path).expect("read")));
+            }
+        }
+    }
+    files
+}
+
+/// Neither the beginning of a key nor its end, however the rest of it is spelled.
+fn holds_no_key(name: &str, text: &str) {
+    let small = text.to_lowercase();
+    for mark in ["canary-31", "3846264"] {
+        if let Some(at) = small.find(mark) {
+            let around: String =
+                String::from_utf8_lossy(&small.as_bytes()[at.saturating_sub(200)..]).chars().take(400).collect();
+            panic!("{name} holds the key: …{around}…");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

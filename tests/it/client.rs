@@ -81,6 +81,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) process: bool,
     /// The most bytes that such a process may write into one file; `lift_limit` takes it away.
     pub(crate) write_limit: Option<u64>,
+    /// What such a process finds around itself, in place of what is around the tests.
+    pub(crate) surroundings: Option<Surroundings>,
     /// `capabilities.experimental.cowrite`
     pub(crate) experimental: Value,
 }
@@ -97,9 +99,16 @@ impl<'a> Setup<'a> {
             state: None,
             process: false,
             write_limit: None,
+            surroundings: None,
             experimental: json!({ "events": true }),
         }
     }
+}
+
+/// The variables of a server's process, and where its standard error goes.
+pub(crate) struct Surroundings {
+    pub(crate) variables: Vec<(String, String)>,
+    pub(crate) standard_error: std::fs::File,
 }
 
 /// A client with its server.
@@ -183,8 +192,11 @@ impl Client {
         };
         let places = Places { state: Some(state_folder.clone()), ..places };
         let kill = CancellationToken::new();
-        let (server, input, mut output) =
-            if setup.process { process(places, setup.write_limit, kill.clone()) } else { in_memory(places) };
+        let (server, input, mut output) = if setup.process {
+            process(places, setup.write_limit, setup.surroundings, kill.clone())
+        } else {
+            in_memory(places)
+        };
         let (out, mut outgoing) = mpsc::unbounded_channel::<Value>();
         tokio::spawn(async move {
             while let Some(message) = outgoing.recv().await {
@@ -481,6 +493,12 @@ impl Client {
         self.lock().notifications.iter().filter(|message| message["method"] == method).cloned().collect()
     }
 
+    /// Everything that the server sent so far of itself.
+    pub(crate) fn sent(&self) -> String {
+        let state = self.lock();
+        format!("{:?}\n{:?}", state.notifications, state.requests)
+    }
+
     /// The requests that the server made so far.
     pub(crate) fn requests(&self, method: &str) -> Vec<Value> {
         self.lock().requests.iter().filter(|message| message["method"] == method).cloned().collect()
@@ -735,17 +753,25 @@ fn limit_writes(process: u32, most: Option<u64>) {
 }
 
 /// A server as a process of its own, with nobody's settings.
-fn process(places: Places, write_limit: Option<u64>, kill: CancellationToken) -> (JoinHandle<ExitCode>, Input, Output) {
+fn process(
+    places: Places,
+    write_limit: Option<u64>,
+    surroundings: Option<Surroundings>,
+    kill: CancellationToken,
+) -> (JoinHandle<ExitCode>, Input, Output) {
     let state = places.state.expect("a state folder");
     std::fs::create_dir_all(&state).expect("a folder");
     let config = state.join("no-settings.toml");
     std::fs::write(&config, "").expect("written");
     // A write beyond the limit shall fail, not end the process.
-    let mut child = tokio::process::Command::new("sh")
-        .args(["-c", "trap '' XFSZ; exec \"$0\"", env!("CARGO_BIN_EXE_cowrite")])
+    let mut command = tokio::process::Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; exec \"$0\"", env!("CARGO_BIN_EXE_cowrite")]).env_remove("COWRITE_LOG");
+    if let Some(Surroundings { variables, standard_error }) = surroundings {
+        command.env_clear().envs(variables).stderr(standard_error);
+    }
+    let mut child = command
         .env("COWRITE_CONFIG", config)
         .env("COWRITE_STATE_DIR", &state)
-        .env_remove("COWRITE_LOG")
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .kill_on_drop(true)

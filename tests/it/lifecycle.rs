@@ -180,6 +180,7 @@ async fn a_wrong_setting_is_told_once_and_shown_on_its_line_and_the_rest_counts(
         state: None,
         process: false,
         write_limit: None,
+        surroundings: None,
         experimental: json!({}),
     };
     let places = Places { config: Some(config.clone()), ..Places::default() };
@@ -209,6 +210,7 @@ async fn what_initialize_offers_is_what_the_contract_says() {
             state: None,
             process: false,
             write_limit: None,
+            surroundings: None,
             experimental: json!({}),
         })
         .await;

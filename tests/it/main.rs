@@ -6,6 +6,7 @@ mod canary;
 mod cancels;
 mod client;
 mod commands;
+mod crash;
 mod durable;
 mod edits;
 mod kills;

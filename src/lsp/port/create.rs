@@ -8,6 +8,7 @@ use tower_lsp::ls_types::{
 };
 
 use super::EditorPort;
+use crate::crash;
 use crate::disk;
 use crate::edit::{Hunk, Patch};
 use crate::editor::{Applied, Editor, Outcome, Place};
@@ -47,7 +48,7 @@ impl EditorPort {
         match tokio::task::spawn_blocking(move || disk::create(&target, &content)).await {
             Ok(Ok(())) => self.whole_file(&place, &text),
             Ok(Err(error)) => Outcome::Refused { reason: error.to_string() },
-            Err(error) => Outcome::Refused { reason: format!("{place} could not be written: {error}") },
+            Err(error) => Outcome::Refused { reason: format!("{place} could not be written: {}", crash::why(&error)) },
         }
     }
 

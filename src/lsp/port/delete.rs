@@ -11,6 +11,7 @@ use tower_lsp::ls_types::{
 };
 
 use super::EditorPort;
+use crate::crash;
 use crate::disk::{self, WriteError};
 use crate::edit::{Hunk, Patch};
 use crate::editor::{Applied, Editor, Outcome, Place, ReadError};
@@ -36,7 +37,7 @@ impl EditorPort {
                 Outcome::Conflict { reason, now }
             }
             Ok(Err(error)) => Outcome::Refused { reason: error.to_string() },
-            Err(error) => Outcome::Refused { reason: format!("{place} could not be deleted: {error}") },
+            Err(error) => Outcome::Refused { reason: format!("{place} could not be deleted: {}", crash::why(&error)) },
         }
     }
 

@@ -9,6 +9,7 @@ use tower_lsp::ls_types::{
 };
 
 use super::EditorPort;
+use crate::crash;
 use crate::disk::{self, WriteError};
 use crate::edit::{Clash, Patch, deltas_between};
 use crate::editor::{Applied, Editor, Outcome, Place};
@@ -134,7 +135,9 @@ impl EditorPort {
             let now = match tokio::task::spawn_blocking(move || disk::read(&at)).await {
                 Ok(Ok(now)) => now,
                 Ok(Err(error)) => return Outcome::Refused { reason: error.to_string() },
-                Err(error) => return Outcome::Refused { reason: format!("could not read {place}: {error}") },
+                Err(error) => {
+                    return Outcome::Refused { reason: format!("could not read {place}: {}", crash::why(&error)) };
+                }
             };
             let moved = match moved(&base, &patch, &now) {
                 Ok(moved) => moved,
@@ -151,7 +154,9 @@ impl EditorPort {
                 // Another program wrote this very moment: look again.
                 Ok(Err(WriteError::Changed { .. })) => {}
                 Ok(Err(error)) => return Outcome::Refused { reason: error.to_string() },
-                Err(error) => return Outcome::Refused { reason: format!("could not write {place}: {error}") },
+                Err(error) => {
+                    return Outcome::Refused { reason: format!("could not write {place}: {}", crash::why(&error)) };
+                }
             }
         }
         Outcome::Refused { reason: format!("{place} kept changing on disk while it was written {TRIES} times") }

@@ -129,18 +129,18 @@ mod programs {
     #[tokio::test]
     async fn a_program_that_is_asked_for_a_key_gets_no_other() {
         let variables = [
-            ("ANTHROPIC_API_KEY", "canary"),
-            ("OPENAI_API_KEY", "canary"),
-            ("AZURE_OPENAI_API_KEY", "canary"),
-            ("GEMINI_API_KEY", "canary"),
-            ("GOOGLE_API_KEY", "canary"),
-            ("COHERE_API_KEY", "canary"),
-            ("CO_API_KEY", "canary"),
-            ("AWS_BEARER_TOKEN_BEDROCK", "canary"),
+            ("ANTHROPIC_API_KEY", "canary-own"),
+            ("OPENAI_API_KEY", "canary-own"),
+            ("AZURE_OPENAI_API_KEY", "canary-own"),
+            ("GEMINI_API_KEY", "canary-own"),
+            ("GOOGLE_API_KEY", "canary-own"),
+            ("COHERE_API_KEY", "canary-own"),
+            ("CO_API_KEY", "canary-own"),
+            ("AWS_BEARER_TOKEN_BEDROCK", "canary-own"),
             ("AWS_ACCESS_KEY_ID", "canary-aws"),
             ("AWS_SECRET_ACCESS_KEY", "canary-aws"),
             ("AWS_SESSION_TOKEN", "canary-aws"),
-            ("some_api_key", "canary"),
+            ("some_api_key", "canary-own"),
             ("THEIRS", " canary-theirs "),
             ("COPY_OF_THEIRS", "canary-theirs"),
             ("OP_SERVICE_ACCOUNT_TOKEN", "opens-the-safe"),
@@ -149,7 +149,7 @@ mod programs {
         let environment = Environment::of(&variables);
         let of = |words: &[&str]| command(environment.clone(), words).hiding(["THEIRS".to_owned()]);
         let seen = read(&of(&["env"])).await.unwrap();
-        assert!(!seen.contains("canary"), "{seen}");
+        assert!(!seen.contains("canary-"), "{seen}");
         assert!(
             seen.contains("OP_SERVICE_ACCOUNT_TOKEN=opens-the-safe") && seen.contains("AWS_PROFILE=work"),
             "{seen}"
@@ -158,7 +158,7 @@ mod programs {
         let folder = tempfile::tempdir().unwrap();
         program(folder.path(), "aws", "env");
         let seen = read(&of(&[folder.path().join("aws").to_str().unwrap()])).await.unwrap();
-        assert!(!seen.replace("canary-aws", "").contains("canary"), "{seen}");
+        assert!(!seen.replace("canary-aws", "").contains("canary-"), "{seen}");
         assert_eq!(seen.matches("canary-aws").count(), 3, "{seen}");
     }
 

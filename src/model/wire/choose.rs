@@ -82,7 +82,7 @@ pub(super) async fn connect_with(
 /// Does something on a thread that may wait for the disk.
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ModelError> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| ModelError::NotConfigured(format!("The model was not set up: {error}")))
+    done.map_err(|_| ModelError::NotConfigured("The model was not set up: Cowrite failed inside; try again.".into()))
 }
 
 /// The choice, and where its key comes from.

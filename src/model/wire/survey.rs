@@ -14,6 +14,7 @@ use crate::model::catalog::{self, Catalog, offered};
 use crate::model::fault::{Fault, Kind};
 use crate::model::http::Answer;
 use crate::model::key::Environment;
+use crate::model::redact::{INSTEAD, redacted};
 use crate::settings::{ProviderKind, Settings, split_model};
 
 /// How long a provider has for its list.
@@ -190,7 +191,8 @@ async fn ask(wire: &dyn Wire, reach: &Reach, path: &str) -> Result<Option<Vec<Of
         Problem::new(Part::Endpoint, text)
     };
     match reach.http.get(url, headers).await.map_err(told)? {
-        Answer::Whole(body) => offered(&body).map(Some).map_err(|_| no_list()),
+        // What it lists is shown and kept.
+        Answer::Whole(body) => offered(&redacted(body, &credential, INSTEAD)).map(Some).map_err(|_| no_list()),
         // Many gateways have no such list, and answer requests all the same.
         Answer::Refused { status: 404 | 405, .. } => Ok(None),
         Answer::Refused { status, headers, body } => Err(told(wire.fault(status, &headers, &body))),
