@@ -26,6 +26,7 @@ const CHECKPOINT_EVERY: u64 = 2_000;
 const RUN_EVERY: u64 = 5_000;
 const SESSIONS: usize = 10_000;
 const APPENDS: usize = 1_000;
+const ENTRIES: usize = 5_000;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -46,6 +47,9 @@ fn main() {
         }
         if wanted("list") {
             listed().await;
+        }
+        if wanted("search") {
+            searched().await;
         }
         if wanted("append") {
             // As the server's own tasks do: on the runtime's threads, not beside them.
@@ -135,7 +139,7 @@ fn record(session: SessionId, run: RunId, number: u64) -> Record {
     let text =
         format!("record {number}: the quick brown fox jumps over the lazy dog, again and again, {}", "x".repeat(60));
     if number % CHECKPOINT_EVERY == 1 {
-        let items = (0..40).map(|_| Arc::new(Item::User { text: text.repeat(2) })).collect();
+        let items = (0..40).map(|_| Arc::new(Item::told(text.repeat(2)))).collect();
         return Record::Checkpoint(Box::new(Checkpoint {
             reason: "compacted".to_owned(),
             system: Some("You are a coding agent. ".repeat(100).into()),
@@ -215,6 +219,44 @@ async fn list(folder: &Path) {
     println!("{} {} {}", opened.elapsed().as_secs_f64() * 1e3, began.elapsed().as_secs_f64() * 1e3, peak_mib());
 }
 
+/// A session of 5,000 entries of about two kilobytes, searched: for what stands in few of them, in none, in all of them, and
+/// for a word that is too short for the index.
+async fn searched() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = Sqlite::open(folder.path()).await.unwrap();
+    let session = SessionId::new();
+    let begins = Some(Begins { folder: "/w".to_owned(), title: "t".to_owned(), parent: None });
+    let said = |n: usize| {
+        let words: String = (0..220).map(|word| format!("w{:x} ", (n * 7919 + word * 104_729) % 65_521)).collect();
+        let needle = if n % 1000 == 7 { "The needle: OPS-4711 \u{4e0a}\u{4e0b}\u{6587}." } else { "" };
+        let text = format!("entry {n}\n{words}\n{needle}\n{words}\nin every entry");
+        Record::Item { run: Some(RunId::new()), item: Arc::new(Item::told(text)) }
+    };
+    let records = (0..ENTRIES).map(said).collect();
+    let batch = Batch { session, begins, after: Head::default(), records, contents: vec![], runs: vec![] };
+    store.append(batch).await.unwrap();
+    let began = Instant::now();
+    assert_eq!(store.search(session, "needle", 20).await.unwrap().len(), ENTRIES / 1000);
+    row("5,000 entries of 2 KB: the first search, which fills the index, ms", began.elapsed().as_secs_f64() * 1e3, "");
+    let size = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().len() as f64 / 1_048_576.0;
+    row("5,000 entries of 2 KB: the index, MiB", size("search.db"), "");
+    for (what, query, count) in [
+        ("what stands in five", "needle ops-4711", ENTRIES / 1000),
+        ("what stands in none", "nowhere at all", 0),
+        ("what stands in all, the newest 20", "\"in every entry\"", 20),
+        ("two characters, without the index", "\u{4e0a}\u{4e0b}", ENTRIES / 1000),
+    ] {
+        let mut figures = Vec::new();
+        for _ in 0..21 {
+            let began = Instant::now();
+            assert_eq!(store.search(session, query, 20).await.unwrap().len(), count, "{query}");
+            figures.push(began.elapsed().as_secs_f64() * 1e3);
+        }
+        let wanted = if query.chars().count() > 2 { "< 20" } else { "" };
+        row(&format!("5,000 entries searched for {what}, ms"), median(figures), wanted);
+    }
+}
+
 /// A finished item, appended and acknowledged, against writing and flushing the bytes of it to a file, in turn, so that
 /// both meet the same disk.
 async fn appended() {
@@ -228,7 +270,7 @@ async fn appended() {
     let (mut appends, mut writes) = (Vec::new(), Vec::new());
     for n in 0..APPENDS {
         let text = format!("{n} {}", "a finished item of two kilobytes ".repeat(60));
-        let item = Record::Item { run: Some(RunId::new()), item: Arc::new(Item::User { text }) };
+        let item = Record::Item { run: Some(RunId::new()), item: Arc::new(Item::told(text)) };
         let bytes = serde_json::to_vec(&item).unwrap();
         let batch = Batch { session, begins: None, after: head, records: vec![item], contents: vec![], runs: vec![] };
         let began = Instant::now();

@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cowrite::model::{Item, Provider, Request, StreamEvent};
+use cowrite::model::{Item, Provider, Purpose, Request, StreamEvent};
 use futures::StreamExt;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
@@ -194,8 +194,15 @@ fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 async fn decode(provider: &dyn Provider) {
-    let items: Arc<[Arc<Item>]> = [Arc::new(Item::User { text: "Hi.".to_owned() })].into();
-    let request = Request { system: "".into(), tools: [].into(), items, max_output: None, cache_key: None };
+    let items: Arc<[Arc<Item>]> = [Arc::new(Item::told("Hi.".to_owned()))].into();
+    let request = Request {
+        system: "".into(),
+        tools: [].into(),
+        items,
+        max_output: None,
+        cache_key: None,
+        purpose: Purpose::Turn,
+    };
     let mut stream = provider.stream(request).await.unwrap();
     let (mut deltas, mut finished) = (0, false);
     while let Some(event) = stream.next().await {

@@ -2,6 +2,7 @@
 
 mod calls;
 mod prompt;
+mod room;
 mod turn;
 
 pub use prompt::{Scope, system_prompt};
@@ -13,12 +14,13 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::context::Accounting;
+use crate::context::recall::Recall;
+use crate::context::{Compactor, Outcome, Previews, Window};
 use crate::editor::{Applied, Editor, Place};
 use crate::model::{Item, Provider};
 use crate::permission::Roots;
 use crate::protocol::{ContextUse, Event, HunkView, Mode, RunId, RunStatus};
-use crate::settings::Limits;
+use crate::settings::{CompactionSettings, Limits};
 use crate::tool::{self, Reads, Registry, Told};
 
 /// What a run works with, made when it leaves the queue.
@@ -31,6 +33,8 @@ pub struct Setup {
     pub system: Arc<str>,
     /// What the model is asked: the rendered command, or what the person typed.
     pub prompt: String,
+    /// The person's own words, where the prompt is more than those.
+    pub typed: Option<String>,
     /// The editor.
     pub editor: Arc<dyn Editor>,
     /// The workspace.
@@ -41,10 +45,33 @@ pub struct Setup {
     pub limits: Limits,
     /// How much it may do unasked.
     pub mode: Mode,
-    /// Tokens that the model can take in, when known.
-    pub context_limit: Option<u64>,
+    /// Tokens that an answer may take of what the model can hold.
+    pub max_output: u64,
+    /// When and how the context is compacted.
+    pub compaction: CompactionSettings,
+    /// Who summarises.
+    pub summariser: Arc<dyn Provider>,
+    /// The rules files that the model has been given, by path.
+    pub rules: Vec<String>,
     /// Names the conversation to the provider's prompt cache.
     pub conversation: Arc<str>,
+    /// Searches what the session has recorded.
+    pub recall: Arc<dyn Recall>,
+}
+
+impl Setup {
+    /// Tokens that the model can take in, when known. An overflow may have taught another figure since the last look.
+    #[must_use]
+    pub fn context_limit(&self) -> Option<u64> {
+        context_limit(self.provider.as_ref(), self.max_output)
+    }
+}
+
+/// Tokens that a model can take in, when known: what its answer may take is not among them.
+#[must_use]
+pub fn context_limit(provider: &dyn Provider, max_output: u64) -> Option<u64> {
+    // Whatever is known of the answer, half of it all is left for what is asked.
+    provider.context().map(|all| all - max_output.min(all / 2))
 }
 
 /// Who keeps what a run does, before anyone is told. Implemented by the session.
@@ -67,6 +94,19 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// A sentence for the person: the run must stop.
     async fn landed(&self, place: &Place, applied: &Applied, hunks: Vec<HunkView>, late: bool) -> Result<(), String>;
+
+    /// Keeps what has come of a summary, and tells it; with the history as it is shown from then on, when it is another one. Does
+    /// not wait until that is kept.
+    ///
+    /// # Errors
+    /// A sentence for the person: the run must stop.
+    async fn compacted(&self, outcome: Outcome) -> Result<Option<Window>, String>;
+
+    /// Keeps that the provider refused the history as longer than `limit` tokens. Never waits.
+    fn exceeded(&self, limit: u64);
+
+    /// Keeps that previews of results over `limit` tokens reach further. Never waits.
+    fn previewed(&self, previews: Previews, limit: u64);
 
     /// Tells what happens. Never waits.
     fn event(&self, event: Event);
@@ -104,22 +144,27 @@ impl Ended {
 
 /// A run under way.
 pub struct Agent {
+    run: RunId,
     setup: Setup,
-    history: Vec<Arc<Item>>,
-    accounting: Accounting,
+    window: Window,
+    /// Entries that the newest request held.
+    sent: u64,
+    /// Whether the summary that is under way is this run's.
+    summarising: bool,
+    compactor: Arc<Compactor>,
     journal: Arc<dyn Journal>,
     cancel: CancellationToken,
     tools: Arc<tool::Context>,
 }
 
 impl Agent {
-    /// A run that goes on from `history`, in which every call has its result.
+    /// A run that goes on from a history in which every call has its result. `compactor` is the session's one.
     #[must_use]
     pub fn new(
         run: RunId,
         setup: Setup,
-        history: Vec<Arc<Item>>,
-        accounting: Accounting,
+        window: Window,
+        compactor: Arc<Compactor>,
         journal: Arc<dyn Journal>,
         cancel: CancellationToken,
     ) -> Self {
@@ -132,20 +177,15 @@ impl Agent {
             mode: setup.mode,
             cancel: cancel.clone(),
             told,
+            recall: setup.recall.clone(),
         });
-        Self { setup, history, accounting, journal, cancel, tools }
+        Self { run, setup, window, sent: 0, summarising: false, compactor, journal, cancel, tools }
     }
 
-    /// How full the context is after the run.
+    /// How full the context is.
     #[must_use]
     pub fn context(&self) -> ContextUse {
-        self.accounting.used(self.setup.context_limit)
-    }
-
-    /// The figures, for the next run of the session.
-    #[must_use]
-    pub fn accounting(&self) -> Accounting {
-        self.accounting
+        self.window.used(self.setup.context_limit())
     }
 }
 

@@ -29,11 +29,11 @@ pub mod script;
 pub mod wire;
 
 #[cfg(test)]
-mod double;
+pub(crate) mod double;
 
 pub use assemble::{Assembler, Turn};
 pub use catalog::{Limit, Offered, Says};
 pub use error::ModelError;
-pub use item::{Block, Item, ToolResult};
-pub use provider::{Provider, Request, StopReason, StreamEvent, ToolSpec, TurnStream};
+pub use item::{Block, Item, Said, ToolResult};
+pub use provider::{Provider, Purpose, Request, StopReason, StreamEvent, ToolSpec, TurnStream};
 pub use redact::{WITHHELD, without_keys};

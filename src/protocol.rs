@@ -180,6 +180,13 @@ impl Usage {
         self.input.map(|input| input + self.cache_read.unwrap_or(0) + self.cache_write.unwrap_or(0))
     }
 
+    /// Of everything that was sent, the share that the provider read from its cache; `None` while it says nothing of one.
+    #[must_use]
+    pub fn cached_share(&self) -> Option<f64> {
+        let (read, sent) = (self.cache_read?, self.sent()?);
+        (sent > 0).then(|| read as f64 / sent as f64)
+    }
+
     /// Adds what another request cost; an unknown stays unknown only while both are.
     pub fn add(&mut self, other: &Self) {
         fn sum(a: Option<u64>, b: Option<u64>) -> Option<u64> {
@@ -361,6 +368,12 @@ pub enum Event {
         usage: Usage,
         /// How full the context is after it.
         context: ContextUse,
+        /// Entries of the history that were sent.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        items: u64,
+        /// Set when it was no turn.
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        aside: Option<Box<Aside>>,
     },
     /// A request failed and is tried again.
     Retrying {
@@ -387,12 +400,15 @@ pub enum Event {
         /// Tokens after.
         after: u64,
         /// Turns that the summary now stands for.
-        turns_compacted: u32,
+        turns_compacted: u64,
         /// Turns that stay as they are.
-        turns_kept: u32,
+        turns_kept: u64,
         /// Why it did not happen.
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<String>,
+        /// What the person should know of it beside the figures.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        notice: Option<String>,
     },
     /// A verify command began.
     Verifying {
@@ -426,7 +442,27 @@ pub enum Event {
     },
 }
 
+/// A request beside the conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aside {
+    /// What it was for: `summary`.
+    pub purpose: String,
+    /// Who was asked, as `TABLE/MODEL`.
+    pub model: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Event {
+    /// What a request of the run itself has cost.
+    #[must_use]
+    pub fn cost(usage: Usage, context: ContextUse, items: u64) -> Self {
+        Self::Usage { usage, context, items, aside: None }
+    }
+
     /// Takes `next` into `self` when both are pieces of the same stream; gives it back otherwise.
     ///
     /// # Errors
@@ -561,6 +597,8 @@ mod tests {
         let usage = Event::Usage {
             usage: Usage { input: Some(5), ..Usage::default() },
             context: ContextUse { used: 7, limit: None, source: ContextSource::Extended },
+            items: 0,
+            aside: None,
         };
         let event = Event::ToolFinished { call_id: "c".into(), ok: true, title: "t".into(), summary: "s".into() };
         assert_eq!(

@@ -8,14 +8,18 @@ mod changes;
 pub mod export;
 pub mod fork;
 mod journal;
+#[cfg(test)]
+mod long;
 mod mailbox;
 mod outlet;
+mod recall;
 mod runs;
 mod stage;
 mod state;
 mod undo;
 
 pub use outlet::{Outlet, Told};
+pub use recall::SessionRecall;
 pub use runs::EventPage;
 pub use state::Figures;
 pub use undo::{Plan, Trail};
@@ -35,8 +39,9 @@ use self::mailbox::{Entry, Mailbox};
 use self::runs::Runs;
 use self::state::State;
 use crate::agent::Setup;
+use crate::model::{Item, Provider};
 use crate::protocol::{Envelope, RunId, RunSnapshot, SessionId};
-use crate::settings::Limits;
+use crate::settings::{CompactionSettings, Limits};
 use crate::store::{Begins, Head, Keep, Owner, Rules, Store, StoreError, Stored, StoredRun, Undone};
 use crate::tool::Reads;
 
@@ -63,7 +68,7 @@ pub struct Ready {
     pub setup: Setup,
     /// What the model must hear before the prompt: rules files that are new or have changed, tools that are not on offer this
     /// time.
-    pub notes: Vec<String>,
+    pub notes: Vec<Item>,
     /// The rules files that the model has been given when it has heard that.
     pub rules: Vec<Rules>,
 }
@@ -78,6 +83,18 @@ pub struct Start {
     pub title: String,
     /// Makes the rest.
     pub prepare: Prepare,
+}
+
+/// A compaction that the person asks for.
+pub struct Compact {
+    /// Who summarises.
+    pub summariser: Arc<dyn Provider>,
+    /// What the summary shall be about.
+    pub focus: Option<String>,
+    /// What the model can take in, when known.
+    pub limit: Option<u64>,
+    /// How.
+    pub settings: CompactionSettings,
 }
 
 /// Why a run is not taken.
@@ -225,6 +242,12 @@ impl Session {
         &self.reads
     }
 
+    /// Searches what it has recorded.
+    #[must_use]
+    pub fn recall(&self) -> SessionRecall {
+        SessionRecall { store: self.store.clone(), runs: self.runs.clone() }
+    }
+
     /// Queues a run, and answers when it is kept that it was asked for.
     ///
     /// # Errors
@@ -304,6 +327,14 @@ impl Session {
         kept(&self.mailbox, |kept| Entry::Undone { undone, note, kept }).await
     }
 
+    /// Begins to summarise the history; `Some` says why not. What comes of it is told as an event.
+    ///
+    /// # Errors
+    /// When nothing more is recorded.
+    pub async fn compact(&self, compact: Compact) -> Result<Option<String>, String> {
+        kept(&self.mailbox, |kept| Entry::Compact { compact: Box::new(compact), kept }).await
+    }
+
     /// Empties the history and its counters. What was recorded stays where it is.
     ///
     /// # Errors
@@ -333,6 +364,9 @@ impl Parts {
 
 fn folded(records: &[Stored]) -> State {
     let mut state = State::default();
-    records.iter().filter_map(|stored| stored.record.as_ref()).for_each(|record| state.apply(record));
+    records
+        .iter()
+        .filter_map(|stored| Some((stored.number, stored.record.as_ref()?)))
+        .for_each(|(number, record)| state.apply(record, number));
     state
 }

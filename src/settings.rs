@@ -7,6 +7,7 @@
 //! Settings hold no keys, only the names of the variables that do.
 
 mod apply;
+mod compaction;
 mod fault;
 mod node;
 mod places;
@@ -23,7 +24,8 @@ pub use fault::{At, Fault, LayerName, Severity, Source};
 pub use places::{Places, StateDirError, make_private};
 pub use read::Origin;
 pub use schema::{
-    CommandKind, CommandSettings, Limits, ModelSettings, Needs, ProviderKind, ProviderSettings, Settings,
+    CommandKind, CommandSettings, CompactionMode, CompactionSettings, Limits, ModelSettings, Needs, Price,
+    ProviderKind, ProviderSettings, Settings,
 };
 pub use unusable::Unusable;
 

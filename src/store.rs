@@ -8,7 +8,9 @@ mod record;
 mod sqlite;
 
 pub use hash::{Hash, Head};
-pub use record::{Back, Base, Changed, Checkpoint, Item, Prepared, Record, Rules, Totals, Undone};
+pub use record::{
+    Back, Base, Changed, Checkpoint, Compacted, Item, Prepared, Previewed, Record, Rules, Totals, Undone,
+};
 pub use sqlite::{OpenError, Sqlite};
 
 use std::ops::{Deref, RangeInclusive};
@@ -16,6 +18,7 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 
+use crate::context::recall::Found;
 use crate::protocol::{Envelope, RunId, RunSnapshot, SessionId};
 
 /// Records that go in together, or not at all.
@@ -299,6 +302,15 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// When it is not there or not as it was written.
     async fn content(&self, hash: Hash) -> Result<Vec<u8>, StoreError>;
+
+    /// The entries of the history that hold all words of a query, those shared with what the session forks from included,
+    /// newest first and at most `most`: parts of words in any case and language, and in quotation marks a phrase. Nothing
+    /// is found for a query without words. Where all words are shorter than three characters, only the newest 50,000 entries are
+    /// looked at. What is damaged is passed over.
+    ///
+    /// # Errors
+    /// When the session is not there or cannot be read.
+    async fn search(&self, session: SessionId, query: &str, most: usize) -> Result<Vec<Found>, StoreError>;
 
     /// Drops the bodies of the oldest events, and forgets the oldest runs, beyond what is to stay; never of a run that is
     /// not finished.

@@ -11,6 +11,7 @@ mod list;
 mod output;
 mod read;
 mod reads;
+mod recall;
 mod registry;
 mod schema;
 mod search;
@@ -30,6 +31,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
+use crate::context::recall::Recall;
 use crate::editor::{Applied, Editor};
 use crate::permission::{Access, Denied, Roots};
 use crate::protocol::{HunkView, Mode};
@@ -51,6 +53,8 @@ pub struct Context {
     pub cancel: CancellationToken,
     /// Where edits and output are told.
     pub told: Arc<dyn Told>,
+    /// Searches what the session has recorded.
+    pub recall: Arc<dyn Recall>,
 }
 
 /// Who hears of what a tool does while it does it.

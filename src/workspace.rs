@@ -19,15 +19,16 @@ use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::preparing::{Preparing, Slot, connected, with_buffers};
+use self::preparing::{Preparing, Slot, connected, max_output, with_buffers};
 use self::sessions::Sessions;
+use crate::agent::context_limit;
 use crate::command::{Catalog, Command, Problem};
 use crate::editor::Editor;
 use crate::model::wire::Choice;
 use crate::permission::{Roots, real_path};
 use crate::protocol::{Mode, Range, RunId, SessionId};
 use crate::session::export::{Format, SessionView, export};
-use crate::session::{EventPage, Outlet, Session, Start};
+use crate::session::{Compact, EventPage, Figures, Outlet, Session, Start};
 use crate::settings::{Places, Settings};
 use crate::store::Undone;
 use crate::text::Snapshot;
@@ -148,6 +149,7 @@ impl Workspace {
             reads: session.reads().clone(),
             provider: self.provider.clone(),
             session: session.id(),
+            recall: Arc::new(session.recall()),
             state: self.state.clone(),
         };
         let prepare = Box::new(move |known| preparing.setup(known).boxed());
@@ -242,6 +244,37 @@ impl Workspace {
             self.sessions.store().await?.rename(session.id(), title).await.map_err(sessions::other)?;
         }
         Ok(session.id())
+    }
+
+    /// What all requests of a session come to at the prices of the settings; `None` when that is not known.
+    #[must_use]
+    pub fn cost(&self, figures: &Figures) -> Option<f64> {
+        self.settings.cost(&figures.by_model, &figures.usage)
+    }
+
+    /// Begins to compact the history of a session; `Some` says why not.
+    ///
+    /// # Errors
+    /// A sentence that says what to do.
+    pub async fn compact(
+        &self,
+        id: Option<SessionId>,
+        focus: Option<String>,
+    ) -> Result<(SessionId, Option<String>), SessionError> {
+        let session = self.session(id).await?;
+        let connected = match connected(&self.provider, &self.settings, self.state.as_deref()).await {
+            Ok(connected) => connected,
+            Err(error) => return Ok((session.id(), Some(error.to_string()))),
+        };
+        let max_output = max_output(&self.settings, connected.provider.as_ref());
+        let compact = Compact {
+            limit: context_limit(connected.provider.as_ref(), max_output),
+            summariser: connected.summariser,
+            focus: focus.filter(|focus| !focus.trim().is_empty()),
+            settings: self.settings.compaction.clone(),
+        };
+        let refused = session.compact(compact).await?;
+        Ok((session.id(), refused))
     }
 
     /// Empties the history of a session.

@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::Agent;
 use super::turn::{Call, Stop};
+use crate::context::of_text;
 use crate::crash;
 use crate::model::{Item, ToolResult, WITHHELD};
 use crate::permission::Access;
@@ -39,8 +40,8 @@ impl Agent {
 
     async fn keep_results(&mut self, calls: &[Call], answers: Vec<Answer>) -> Result<(), Stop> {
         // What one message brings together has a cap of its own, shared evenly by those that are too long.
-        let all = self.setup.limits.tool_output_bytes.saturating_mul(4);
         let total: usize = answers.iter().map(|answer| answer.content.len()).sum();
+        let all = self.setup.limits.tool_output_bytes.saturating_mul(4).min(self.fitting(&answers, total));
         let each = if total > all { all / answers.len().max(1) } else { usize::MAX };
         let results = calls
             .iter()
@@ -53,6 +54,17 @@ impl Agent {
             })
             .collect();
         self.keep(Item::Results { results }).await
+    }
+
+    /// So many bytes of these answers make what the model can take in of one message; texts differ in how many make a token.
+    fn fitting(&self, answers: &[Answer], bytes: usize) -> usize {
+        let Some(budget) = self.budget() else { return usize::MAX };
+        let tokens: u64 = answers.iter().map(|answer| of_text(&answer.content)).sum();
+        if tokens <= budget.results {
+            return usize::MAX;
+        }
+        let share = |bytes: u64| bytes.saturating_mul(budget.results) / tokens;
+        usize::try_from(share(bytes as u64)).unwrap_or(usize::MAX)
     }
 
     async fn run_call(&self, call: &Call, access: Access) -> Answer {
@@ -83,8 +95,9 @@ impl Agent {
             _ => self.answer(call, access).await,
         };
         // A file that was read may hold the key that the model is asked with.
-        answer.content = self.setup.provider.redacted(answer.content);
-        answer.summary = self.setup.provider.redacted(answer.summary);
+        let redacted = |text| self.setup.summariser.redacted(self.setup.provider.redacted(text));
+        answer.content = redacted(answer.content);
+        answer.summary = redacted(answer.summary);
         self.journal.event(Event::ToolFinished {
             call_id: call.id.clone(),
             ok: answer.ok,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use super::{Agent, Ended};
-use crate::model::{Assembler, Block, Item, ModelError, Request, StopReason, StreamEvent, Turn};
+use crate::model::{Assembler, Block, Item, ModelError, Purpose, Request, StopReason, StreamEvent, Turn};
 use crate::protocol::{Event, RunStatus, Usage};
 
 /// How often the model is told that a call was cut off by the output limit before the run stops.
@@ -15,13 +15,19 @@ const CUT_CALLS_TOLD: u32 = 2;
 pub(super) enum Stop {
     Cancelled,
     Failed(String),
+    /// The provider says that the request was too long.
+    Overflow(String),
 }
 
 impl Agent {
     /// Runs to the end. Every await in it gives way to the cancellation; the history is valid whenever it returns.
     pub async fn run(&mut self) -> Ended {
         let mut said = None;
-        match self.turns(&mut said).await {
+        let ended = self.turns(&mut said).await;
+        if ended.is_ok() {
+            self.look_back();
+        }
+        match ended {
             Ok(RunStatus::LimitReached) => Ended {
                 status: RunStatus::LimitReached,
                 result_text: said,
@@ -32,20 +38,28 @@ impl Agent {
             },
             Ok(status) => Ended { status, result_text: said, error: None },
             Err(Stop::Cancelled) => Ended::cancelled(said),
-            Err(Stop::Failed(error)) => Ended { result_text: said, ..Ended::failed(error) },
+            Err(Stop::Failed(error) | Stop::Overflow(error)) => Ended { result_text: said, ..Ended::failed(error) },
         }
     }
 
     async fn turns(&mut self, said: &mut Option<String>) -> Result<RunStatus, Stop> {
         let prompt = std::mem::take(&mut self.setup.prompt);
-        self.keep(Item::User { text: prompt }).await?;
+        let typed = self.setup.typed.take();
+        self.keep(Item::asked(prompt, typed)).await?;
         let (mut cut, mut paused) = (0, false);
         for number in 1..=self.setup.limits.max_turns {
             for note in self.journal.take_notes() {
-                self.keep(Item::User { text: note }).await?;
+                self.keep(Item::told(note)).await?;
             }
+            self.make_room().await?;
             self.journal.event(Event::TurnStarted { turn: number });
-            let turn = self.ask_model(number, said).await?;
+            let turn = match self.ask_model(number, said).await {
+                Err(Stop::Overflow(error)) => {
+                    self.overflowed(&error).await?;
+                    self.ask_model(number, said).await?
+                }
+                other => other?,
+            };
             // What follows a pause goes on in the same answer.
             let before = if paused { said.take() } else { None };
             let calls = self.keep_answer(&turn, said).await?;
@@ -100,12 +114,12 @@ impl Agent {
              at a time.",
             calls.join(", ")
         );
-        self.keep(Item::User { text }).await
+        self.keep(Item::told(text)).await
     }
 
     /// One request and its whole answer. Whatever came before a cancel or a break is kept, marked as partial.
     async fn ask_model(&mut self, number: u32, said: &mut Option<String>) -> Result<Turn, Stop> {
-        let mut assembler = Assembler::after(&self.history);
+        let mut assembler = Assembler::after(self.window.items());
         let ended = match self.stream(number, &mut assembler).await {
             Ok(()) => assembler.missing().map_or(Ok(()), |missing| {
                 let model = self.setup.provider.name();
@@ -135,10 +149,12 @@ impl Agent {
         let request = Request {
             system: self.setup.system.clone(),
             tools: self.setup.tools.specs(),
-            items: self.history.as_slice().into(),
+            items: self.window.shown().into(),
             max_output: None,
             cache_key: Some(self.setup.conversation.clone()),
+            purpose: Purpose::Turn,
         };
+        self.sent = request.items.len() as u64;
         let cancel = self.cancel.clone();
         let starting = self.setup.provider.stream(request);
         let mut stream = tokio::select! {
@@ -200,17 +216,16 @@ impl Agent {
 
     /// Takes in what the request cost. The answer is part of it, so this comes after the answer was kept.
     fn count(&mut self, usage: Usage) {
-        self.accounting.measure(&usage);
+        self.window.measure(&usage);
         let context = self.context();
-        self.journal.event(Event::Usage { usage, context });
+        self.journal.event(Event::cost(usage, context, self.sent));
     }
 
     /// Records an entry, then counts it among what the next request holds.
     pub(super) async fn keep(&mut self, item: Item) -> Result<(), Stop> {
         let item = Arc::new(item);
         self.journal.item(item.clone()).await.map_err(Stop::Failed)?;
-        self.accounting.add(&item);
-        self.history.push(item);
+        self.window.push(item);
         Ok(())
     }
 }
@@ -235,7 +250,10 @@ impl Call {
 }
 
 fn failed(error: &ModelError) -> Stop {
-    Stop::Failed(error.to_string())
+    match error {
+        ModelError::Overflow { .. } => Stop::Overflow(error.to_string()),
+        _ => Stop::Failed(error.to_string()),
+    }
 }
 
 fn text_of(blocks: &[Block]) -> Option<String> {

@@ -1,6 +1,7 @@
 //! `cowrite sessions …`: the stored sessions of a workspace, in tables for people and JSON for programs.
 
 mod find;
+mod places;
 mod show;
 
 use std::path::PathBuf;
@@ -12,13 +13,14 @@ use serde_json::json;
 
 pub(super) use self::find::Folder;
 use self::find::{find, run_of};
+use self::places::Places;
 use self::show::Shown;
 use super::said::{Said, pretty, say};
 use super::table::{self, short_ids, table};
 use crate::protocol::{SessionId, utc};
 use crate::session::export::{Format, SessionView, export};
 use crate::session::fork::fork;
-use crate::settings::Places;
+use crate::settings::{self, Settings};
 use crate::store::{Owner, Report, SessionRow, Sqlite, Store, StoreError, Tidied};
 use crate::tool::line;
 
@@ -49,6 +51,9 @@ enum What {
     Show {
         /// Which; the active one when left out
         session: Option<String>,
+        /// Instead, the places in it that hold all of these words: newest first, 20 at most
+        #[arg(long, value_name = "QUERY")]
+        search: Option<String>,
     },
     /// A session as a text on standard output
     Export {
@@ -85,19 +90,28 @@ pub async fn run(sessions: Sessions) -> ExitCode {
 
 async fn open_and_do(sessions: &Sessions) -> Result<Said, String> {
     let folder = Folder::of(sessions.workspace.as_deref())?;
-    let dir = Places::from_env().make_state_dir().map_err(|error| error.to_string())?;
+    let places = settings::Places::from_env();
+    let dir = places.make_state_dir().map_err(|error| error.to_string())?;
     let store = Sqlite::open_as_it_is(&dir).await.map_err(|error| error.to_string())?;
-    let said = sessions.answer(&store, &folder).await;
+    // What is wrong in the settings says nothing of the sessions: `cowrite doctor` tells of it.
+    let settings = settings::load(&places, None).settings;
+    let said = sessions.answer(&store, &folder, &settings).await;
     store.close().await;
     said
 }
 
 impl Sessions {
-    async fn answer(&self, store: &dyn Store, folder: &Folder) -> Result<Said, String> {
+    async fn answer(&self, store: &dyn Store, folder: &Folder, settings: &Settings) -> Result<Said, String> {
         let said = match &self.what {
             What::List => self.list(store, folder).await?,
-            What::Show { session } => {
-                let shown = Shown::of(store, find(store, folder, session.as_deref()).await?).await.map_err(sentence)?;
+            What::Show { session, search: Some(query) } => {
+                let id = find(store, folder, session.as_deref()).await?.id;
+                let places = Places::of(store, id, query).await?;
+                if self.json { pretty(&places)? } else { places.text() }
+            }
+            What::Show { session, search: None } => {
+                let row = find(store, folder, session.as_deref()).await?;
+                let shown = Shown::of(store, settings, row).await.map_err(sentence)?;
                 if self.json { pretty(&shown)? } else { shown.table() }
             }
             What::Export { session, format } => {

@@ -13,12 +13,13 @@ use crate::protocol::{Mode, Range, RunId, SessionId};
 use crate::session::export::Format;
 
 /// What a client may ask for beside the commands of the catalog.
-const FIXED: [&str; 14] = [
+const FIXED: [&str; 15] = [
     "run",
     "cancel",
     "status",
     "events",
     "undo",
+    "compact",
     "sessions",
     "session.new",
     "session.resume",
@@ -61,6 +62,13 @@ pub(super) enum Asked {
     Undo {
         /// Which; none for the newest finished one.
         run: Option<Result<RunId, String>>,
+    },
+    /// The history of a session is to be compacted.
+    Compact {
+        /// Which; none for the active one.
+        session: Option<Result<SessionId, String>>,
+        /// What the summary shall be about.
+        focus: Option<String>,
     },
     /// The list of sessions.
     Sessions,
@@ -125,6 +133,13 @@ struct CancelArgs {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct StatusArgs {
     session_id: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct CompactArgs {
+    session_id: Option<String>,
+    focus: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -194,6 +209,10 @@ pub(super) fn parse(params: ExecuteCommandParams, catalog: &Catalog) -> Result<A
         "undo" => {
             let args: CancelArgs = args(&full, argument)?;
             Ok(Asked::Undo { run: args.run_id.map(id) })
+        }
+        "compact" => {
+            let CompactArgs { session_id, focus } = args(&full, argument)?;
+            Ok(Asked::Compact { session: session_id.map(id), focus })
         }
         "sessions" => args::<NoArgs>(&full, argument).map(|_| Asked::Sessions),
         name if name.starts_with("session.") => session(&full, name, argument, catalog),

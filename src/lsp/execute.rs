@@ -29,6 +29,7 @@ async fn answer(state: &State, params: ExecuteCommandParams) -> Result<Value> {
         Asked::Status { session } => status(workspace, session).await,
         Asked::Events { of, after } => events(workspace, of, after).await,
         Asked::Undo { run } => undo(workspace, run).await,
+        Asked::Compact { session, focus } => compact(workspace, session, focus).await,
         Asked::Sessions => {
             let (active, sessions) = workspace.sessions().await.map_err(told)?;
             Ok(json!({ "active": active, "sessions": sessions }))
@@ -130,7 +131,11 @@ async fn status(workspace: &Workspace, session: Option<std::result::Result<Sessi
         "modelProblem": problem,
         // Trust comes with what needs it; until then nothing of a workspace runs or permits anything.
         "trusted": false,
-        "context": figures.context.unwrap_or(nothing),
+        "context": context(figures.context.unwrap_or(nothing)),
+        "compactions": figures.compactions,
+        // Of everything that was sent, what the provider read from its cache.
+        "cachedShare": figures.usage.cached_share(),
+        "cost": workspace.cost(&figures),
         "runs": session.snapshots(),
         "approvals": [],
         "usage": figures.usage,
@@ -139,6 +144,24 @@ async fn status(workspace: &Workspace, session: Option<std::result::Result<Sessi
         "rules": figures.rules,
         "unwritable": session.broken(),
     }))
+}
+
+/// How full the context is, with the share.
+fn context(context: ContextUse) -> Value {
+    let share = context.limit.filter(|limit| *limit > 0).map(|limit| context.used as f64 / limit as f64);
+    json!({ "used": context.used, "limit": context.limit, "source": context.source, "share": share })
+}
+
+async fn compact(
+    workspace: &Workspace,
+    session: Option<std::result::Result<SessionId, String>>,
+    focus: Option<String>,
+) -> Result<Value> {
+    let (session, refused) = workspace.compact(optional_session(session)?, focus).await.map_err(told)?;
+    Ok(match refused {
+        None => json!({ "sessionId": session, "started": true }),
+        Some(reason) => json!({ "sessionId": session, "started": false, "reason": reason }),
+    })
 }
 
 async fn events(workspace: &Workspace, of: Series, after: u64) -> Result<Value> {

@@ -89,6 +89,7 @@ fn said(event: &Event, writing: &str) -> Option<String> {
             format!("{}; trying again in {} s (attempt {attempt})", one_line(reason), delay_ms.div_ceil(1000))
         }
         Event::CompactionStarted { .. } => "compacting the conversation".into(),
+        Event::CompactionFinished { notice: Some(notice), .. } => one_line(notice),
         Event::CompactionFinished { before, after, error: None, .. } => {
             format!("compacted the conversation from {before} to {after} tokens")
         }

@@ -1,6 +1,6 @@
 //! The pump: the one task that writes what sessions tell to the client.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use tower_lsp::ls_types::MessageType;
 use super::answer::{Answers, Ended};
 use super::client::{Client, CowriteEvent};
 use super::progress::Progress;
-use crate::protocol::{Event, RunId, RunStatus};
+use crate::protocol::{Event, RunId, RunStatus, SessionId};
 use crate::session::{Outlet, Told};
 
 /// Events that may wait for the client before deltas begin to merge.
@@ -65,7 +65,7 @@ impl Outlet for Pump {
 impl Pump {
     /// Writes until the process ends. Nothing else waits for it.
     pub(super) async fn run(self: Arc<Self>, client: Client, answers: Arc<Answers>) {
-        let mut shown: HashMap<RunId, Shown> = HashMap::new();
+        let mut shown = Shown::default();
         loop {
             let next = {
                 let mut waiting = self.lock();
@@ -108,19 +108,21 @@ impl Pump {
     }
 }
 
-/// What a run looks like to the person so far.
+/// What the person sees at the moment.
+#[derive(Default)]
 struct Shown {
+    runs: HashMap<RunId, Run>,
+    /// Sessions that the person wants compacted.
+    compacting: HashSet<SessionId>,
+}
+
+/// What a run looks like to the person so far.
+struct Run {
     progress: Option<Progress>,
     edited: bool,
 }
 
-async fn write(
-    client: &Client,
-    answers: &Arc<Answers>,
-    showing: &TaskTracker,
-    shown: &mut HashMap<RunId, Shown>,
-    told: Told,
-) {
+async fn write(client: &Client, answers: &Arc<Answers>, showing: &TaskTracker, shown: &mut Shown, told: Told) {
     let Told { envelope, title } = told;
     let (mut edited, mut progress) = (false, None);
     if let Event::SessionForked { parent } = &envelope.event {
@@ -130,12 +132,15 @@ async fn write(
         );
         client.message(MessageType::INFO, &text).await;
     }
+    if let Some(text) = compaction(shown, envelope.session_id, &envelope.event) {
+        client.message(MessageType::INFO, &format!("Cowrite: {text}")).await;
+    }
     if let Some(run) = envelope.run_id {
         if matches!(envelope.event, Event::RunStarted { .. }) {
             let progress = Progress::begin(client, showing, run, title.to_string());
-            shown.insert(run, Shown { progress, edited: false });
+            shown.runs.insert(run, Run { progress, edited: false });
         }
-        if let Some(shown) = shown.get_mut(&run) {
+        if let Some(shown) = shown.runs.get_mut(&run) {
             shown.edited |= matches!(envelope.event, Event::EditApplied { .. });
             edited = shown.edited;
             if let Some(progress) = &mut shown.progress {
@@ -143,7 +148,7 @@ async fn write(
             }
         }
         if matches!(envelope.event, Event::RunFinished { .. }) {
-            progress = shown.remove(&run).and_then(|shown| shown.progress).map(Progress::end);
+            progress = shown.runs.remove(&run).and_then(|shown| shown.progress).map(Progress::end);
         }
     }
     if client.caps().events {
@@ -152,5 +157,22 @@ async fn write(
         // Whoever stopped a run does not want what it had said so far in front of them.
         let result_text = result_text.filter(|_| status != RunStatus::Cancelled);
         answers.show(client, showing, Ended { run, title, edited, text: result_text, error, progress });
+    }
+}
+
+/// What became of a compaction that the person asked for, in whichever run it was taken in. One that began by itself says nothing.
+fn compaction(shown: &mut Shown, session: SessionId, event: &Event) -> Option<String> {
+    match event {
+        Event::CompactionStarted { reason, .. } if reason == "command" => {
+            shown.compacting.insert(session);
+            None
+        }
+        Event::CompactionFinished { before, after, error, .. } if shown.compacting.remove(&session) => {
+            Some(match error {
+                None => format!("compacted the conversation from {before} to {after} tokens"),
+                Some(error) => format!("the conversation was not compacted: {error}"),
+            })
+        }
+        _ => None,
     }
 }

@@ -9,6 +9,7 @@ mod azure;
 mod bedrock;
 mod cohere;
 mod gemini;
+mod limited;
 mod neutral;
 mod openai_chat;
 mod openai_responses;
@@ -31,7 +32,14 @@ use axum::response::Response;
 use futures::stream;
 use serde_json::{Value, json};
 
+use super::Provider;
+use super::wire::conformance;
+
 pub(crate) use bedrock::frame::strange_frame;
+pub(crate) use limited::{Counted, Limited};
+// For tests of other rooms.
+#[allow(unused_imports)]
+pub(crate) use limited::{Message, Report, Seen, Who, cached_share};
 pub(crate) use neutral::{Answer, Event, Figures, Part, Stop, Style, Transcript, Trouble};
 
 /// The key that must be sent, and that must never be seen anywhere else.
@@ -83,8 +91,22 @@ pub(crate) trait Dialect: Send + Sync {
         None
     }
 
+    /// Whether only what stands before a mark is kept in the cache, and looked for there.
+    fn marks(&self) -> bool {
+        false
+    }
+
     /// The provider's own answer when something is wrong.
     fn error(&self, trouble: Trouble) -> Reply;
+
+    /// The same for a prompt of so many tokens where there is room for `limit`; the figures are in it where the wire names them.
+    fn overflow(&self, tokens: u64, limit: u64) -> Reply {
+        let usual = self.limit().map(|usual| usual.to_string());
+        self.error(Trouble::Overflow).with_figures(|figure| match &usual {
+            Some(usual) if usual == figure => limit.to_string(),
+            _ => tokens.to_string(),
+        })
+    }
 
     /// The same in the midst of a stream, where the wire has a place for it.
     fn reported(&self, trouble: Trouble) -> Option<Event>;
@@ -200,6 +222,24 @@ impl Reply {
         Self { late, ..self }
     }
 
+    /// With other figures in the place of those of five digits and more.
+    fn with_figures(mut self, mut other: impl FnMut(&str) -> String) -> Self {
+        let Said::Pieces(pieces) = &mut self.said else { return self };
+        for bytes in
+            pieces.iter_mut().filter_map(|piece| if let Piece::Bytes(bytes) = piece { Some(bytes) } else { None })
+        {
+            let text = String::from_utf8(std::mem::take(bytes)).unwrap();
+            let mut written = String::new();
+            for run in text.split_inclusive(|c: char| !c.is_ascii_digit()) {
+                let digits = run.trim_end_matches(|c: char| !c.is_ascii_digit());
+                let figure = if digits.len() >= 5 { other(digits) } else { digits.to_owned() };
+                written += &(figure + &run[digits.len()..]);
+            }
+            *bytes = written.into_bytes();
+        }
+        self
+    }
+
     /// The status, the headers and the body, for what is tested without a server.
     pub(crate) fn parts(&self) -> (u16, HeaderMap, Vec<u8>) {
         let mut headers = HeaderMap::new();
@@ -225,6 +265,8 @@ pub(crate) struct Double {
 #[derive(Default)]
 struct Shared {
     replies: Mutex<VecDeque<Reply>>,
+    /// Who answers in the place of the replies.
+    limited: Option<Limited>,
     bodies: Mutex<Vec<Value>>,
     refusals: Mutex<Vec<String>>,
     /// Bodies that are being sent right now.
@@ -238,8 +280,18 @@ impl Drop for Double {
 }
 
 impl Double {
+    /// One that gives these replies, one after the other.
     pub(crate) async fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
-        let shared = Arc::new(Shared { replies: Mutex::new(replies.into_iter().collect()), ..Shared::default() });
+        Self::with(Shared { replies: Mutex::new(replies.into_iter().collect()), ..Shared::default() }).await
+    }
+
+    /// One that answers as this model does.
+    pub(crate) async fn of(limited: Limited) -> Self {
+        Self::with(Shared { limited: Some(limited), ..Shared::default() }).await
+    }
+
+    async fn with(shared: Shared) -> Self {
+        let shared = Arc::new(shared);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let app = Router::new().fallback(answer).with_state(Arc::clone(&shared));
@@ -247,7 +299,23 @@ impl Double {
         Self { base, shared, task }
     }
 
-    /// The valid requests so far.
+    /// The provider that asks this double over the wire of that dialect. `known` is what the settings say of the model:
+    /// `context = 8000`.
+    pub(crate) fn provider(&self, dialect: &str, known: &str) -> Arc<dyn Provider> {
+        conformance::provider(dialect, &self.base, known)
+    }
+
+    /// What the model counted of each request that it accepted.
+    pub(crate) fn counted(&self) -> Vec<Counted> {
+        self.shared.limited.as_ref().map(Limited::counted).unwrap_or_default()
+    }
+
+    /// The tokens of each request that was too long for it.
+    pub(crate) fn overflows(&self) -> Vec<u64> {
+        self.shared.limited.as_ref().map(Limited::overflows).unwrap_or_default()
+    }
+
+    /// The valid requests so far, but not those that a model of so many tokens was asked: they are many.
     pub(crate) fn bodies(&self) -> Vec<Value> {
         self.shared.bodies.lock().unwrap().clone()
     }
@@ -287,6 +355,7 @@ async fn answer(
             shared.refusals.lock().unwrap().push(format!("{status} {message}"));
             dialect.refused(status, &message)
         }
+        Ok(()) if let Some(limited) = &shared.limited => limited.reply(dialect, &body.unwrap_or_default()),
         Ok(()) => {
             shared.bodies.lock().unwrap().push(body.unwrap_or_default());
             let next = shared.replies.lock().unwrap().pop_front();

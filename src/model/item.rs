@@ -16,6 +16,9 @@ pub enum Item {
     User {
         /// The text.
         text: String,
+        /// Who is behind it.
+        #[serde(default, skip_serializing_if = "Said::is_program")]
+        said: Said,
     },
     /// What the model said, block by block, in order.
     Assistant {
@@ -35,6 +38,49 @@ pub enum Item {
         /// One for each call.
         results: Vec<ToolResult>,
     },
+}
+
+impl Item {
+    /// What the program says on the user's side.
+    pub fn told(text: impl Into<String>) -> Self {
+        Self::User { text: text.into(), said: Said::Program }
+    }
+
+    /// What the person asks for. `typed` are the person's own words where the text is more than those.
+    pub fn asked(text: impl Into<String>, typed: Option<String>) -> Self {
+        Self::User { text: text.into(), said: Said::Person { typed } }
+    }
+
+    /// What the program says about something, and what holds until it says so anew: a rules file.
+    pub fn standing(about: impl Into<String>, text: impl Into<String>) -> Self {
+        Self::User { text: text.into(), said: Said::Standing { about: about.into() } }
+    }
+}
+
+/// Who is behind a text on the user's side.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Said {
+    /// The program.
+    #[default]
+    Program,
+    /// The person.
+    Person {
+        /// Their own words, where the text is more than those: a command's template around them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        typed: Option<String>,
+    },
+    /// The program, about something that holds until it says so anew; the newest about each thing survives compactions.
+    Standing {
+        /// What it is about: `rules AGENTS.md`.
+        about: String,
+    },
+}
+
+impl Said {
+    fn is_program(&self) -> bool {
+        *self == Self::Program
+    }
 }
 
 /// A part of what the model said.

@@ -34,6 +34,18 @@ pub struct Request {
     pub max_output: Option<u64>,
     /// Names the conversation to the provider's prompt cache, where a wire has a place for that. It says nothing else.
     pub cache_key: Option<Arc<str>>,
+    /// What it is for. No provider is told.
+    pub purpose: Purpose,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// The next turn of the conversation.
+    #[default]
+    Turn,
+    /// A summary of its beginning.
+    Summary,
 }
 
 /// Why a turn ended.

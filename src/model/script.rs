@@ -23,6 +23,8 @@ pub struct Script {
     pub context: Option<u64>,
     /// What turns are counted by.
     pub count: Count,
+    /// What a request for a summary of the conversation is answered. Absent: a plain summary of its own. It is not counted.
+    pub summary: Option<Turn>,
     /// Conversations, the first that fits the prompt plays.
     pub rules: Vec<Rule>,
     /// A conversation for every prompt that no rule fits: a last rule without `when`.

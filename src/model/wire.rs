@@ -204,7 +204,7 @@ fn garbled(error: &serde_json::Error) -> Fault {
 pub(crate) mod testing;
 
 #[cfg(test)]
-mod conformance;
+pub(super) mod conformance;
 
 #[cfg(test)]
 mod over_http;

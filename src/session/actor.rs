@@ -1,5 +1,6 @@
 //! The session's actor: one task that owns the history and the live run, records and then tells.
 
+mod compacting;
 mod recording;
 
 use std::collections::VecDeque;
@@ -17,7 +18,7 @@ use super::stage::Stage;
 use super::state::State;
 use super::{Prepare, Ready, Start};
 use crate::agent::{Agent, Ended, Setup};
-use crate::context::Accounting;
+use crate::context::{Compactor, of_fixed};
 use crate::model::Item;
 use crate::protocol::{Envelope, Event, RunId, RunStatus, SessionId};
 use crate::store::{Begins, Checkpoint, Head, Keep, Prepared, Record, Store, StoredRun};
@@ -41,6 +42,7 @@ pub(super) struct Actor {
     store: Arc<dyn Store>,
     outlet: Arc<dyn Outlet>,
     notes: Notes,
+    compactor: Arc<Compactor>,
     queue: VecDeque<Waiting>,
     live: Option<Live>,
     stopping: bool,
@@ -113,6 +115,7 @@ impl Actor {
             store,
             outlet,
             notes: Notes::default(),
+            compactor: Arc::default(),
             queue: VecDeque::new(),
             live: None,
             stopping: false,
@@ -125,6 +128,7 @@ impl Actor {
         let _reader = Reader(self.mailbox.clone());
         self.interrupt(cut).await;
         let mut closed = false;
+        let compactor = self.compactor.clone();
         loop {
             for entry in self.mailbox.drain(self.outlet.has_room()) {
                 closed |= matches!(entry, Entry::Close);
@@ -132,13 +136,26 @@ impl Actor {
             }
             self.commit().await;
             if (self.stopping || closed) && self.live.is_none() {
+                self.end_compacting().await;
                 return;
             }
             tokio::select! {
                 () = self.mailbox.filled() => {}
                 () = self.outlet.room(), if !self.outlet.has_room() => {}
+                // A run that is live takes it before its next request.
+                () = compactor.finished(), if self.live.is_none() && self.broken.is_none() => {
+                    if let Some(outcome) = compactor.take() {
+                        self.compacted(outcome, None).await;
+                    }
+                }
                 () = shutdown.cancelled(), if !self.stopping => {
                     self.stopping = true;
+                    // What is there already is kept at the end.
+                    if self.compactor.is_busy() && !self.compactor.has_outcome()
+                        && let Some(failed) = self.compactor.close()
+                    {
+                        self.tell_failed(failed);
+                    }
                     self.cancel_all();
                     self.finish_cancelled_waiting().await;
                 }
@@ -169,10 +186,10 @@ impl Actor {
                 let run = prepared.run;
                 self.stage.records.push(Record::Prepared(prepared));
                 // Together with what it says that the model has been given.
-                let notes = notes.into_iter().map(|text| Arc::new(Item::User { text }));
+                let notes = notes.into_iter().map(Arc::new);
                 self.stage.records.extend(notes.map(|item| Record::Item { run: Some(run), item }));
                 self.stage.ack(move |state, result| {
-                    answer(kept, result.map(|()| (state.history(), state.accounting())));
+                    answer(kept, result.map(|()| state.window().clone()));
                 });
             }
             Entry::Item { run, item, kept } => {
@@ -189,6 +206,10 @@ impl Actor {
                 self.tell(run, event);
                 self.stage.ack(move |_, result| answer(kept, result));
             }
+            Entry::Compacted { outcome, kept } => self.compacted(*outcome, Some(kept)).await,
+            Entry::Exceeded { limit } => self.stage.records.push(Record::Exceeded { limit }),
+            Entry::Previewed { previewed } => self.stage.records.push(Record::Previewed(previewed)),
+            Entry::Compact { compact, kept } => self.compact(*compact, kept).await,
             Entry::Event { run, event } if event.is_delta() => self.tell_delta(run, event).await,
             Entry::Event { run, event } => self.tell(run, event),
             Entry::BlockEnded { run } => self.runs.seal(run),
@@ -199,7 +220,7 @@ impl Actor {
                 if self.live.is_some() {
                     self.notes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(note);
                 } else {
-                    let item = Arc::new(Item::User { text: note });
+                    let item = Arc::new(Item::told(note));
                     self.stage.records.push(Record::Item { run: None, item });
                 }
                 self.stage.ack(move |_, result| answer(kept, result));
@@ -225,6 +246,7 @@ impl Actor {
         }
         let checkpoint = Checkpoint { reason: "cleared".into(), told: self.stage.told, ..Checkpoint::default() };
         self.stage.records.push(Record::Checkpoint(Box::new(checkpoint)));
+        self.stop_compacting();
         self.notes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
         self.stage.ack(move |_, result| answer(kept, result));
     }
@@ -334,6 +356,7 @@ impl Actor {
         let journal = Arc::new(RunJournal::new(run, mailbox.clone(), self.notes.clone()));
         let known = self.state.known();
         let recording = mailbox.clone();
+        let compactor = self.compactor.clone();
         let work = async move {
             let first = known.system.is_none();
             let ready = tokio::select! {
@@ -346,11 +369,11 @@ impl Actor {
             };
             let (prepared, notes) = (Box::new(prepared(run, &ready, first)), ready.notes);
             let going_on = kept(&recording, |kept| Entry::Prepared { prepared, notes, kept }).await;
-            let (history, accounting) = match going_on {
-                Ok(going_on) => going_on,
+            let window = match going_on {
+                Ok(window) => window,
                 Err(error) => return Ended::failed(error),
             };
-            Agent::new(run, ready.setup, history, accounting, journal, cancel).run().await
+            Agent::new(run, ready.setup, window, compactor, journal, cancel).run().await
         };
         async move {
             let ended = std::panic::AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
@@ -392,27 +415,22 @@ fn answer<T>(kept: Kept<T>, result: Result<T, String>) {
 
 /// What a run really starts from, as it is recorded.
 fn prepared(run: RunId, ready: &Ready, first: bool) -> Prepared {
-    let Setup { provider, tools, system, limits, mode, context_limit, .. } = &ready.setup;
+    let Setup { provider, tools, system, limits, mode, .. } = &ready.setup;
     let specs = tools.specs();
-    let mut fixed = Accounting::default();
-    fixed.add_text(system);
-    for spec in specs.iter() {
-        fixed.add_text(&spec.description);
-        fixed.add_text(&spec.schema.to_string());
-    }
+    let fixed_tokens = of_fixed(system, &specs);
     let mut names: Vec<String> = specs.iter().map(|spec| spec.name.clone()).collect();
     names.sort();
     Prepared {
         run,
         system: first.then(|| system.clone()),
         model: provider.name().to_owned(),
-        context_limit: *context_limit,
+        context_limit: ready.setup.context_limit(),
         max_output: None,
         max_turns: limits.max_turns,
         tool_output_bytes: limits.tool_output_bytes,
         mode: *mode,
         tools: names,
         rules: ready.rules.clone(),
-        fixed_tokens: fixed.used(None).used,
+        fixed_tokens,
     }
 }

@@ -8,9 +8,11 @@ use tokio::sync::oneshot;
 use super::changes::Changes;
 use super::mailbox::{Entry, Kept, Mailbox};
 use crate::agent::Journal;
+use crate::context::{Outcome, Previews, Window};
 use crate::editor::{Applied, Place};
 use crate::model::Item;
 use crate::protocol::{Event, HunkView, RunId};
+use crate::store::Previewed;
 
 /// Notes for the model's next turn, in whichever run that is.
 pub(super) type Notes = Arc<Mutex<Vec<String>>>;
@@ -55,6 +57,18 @@ impl Journal for RunJournal {
         let event = Event::EditApplied { uri: applied.uri.clone(), hunks, rebased: applied.rebased, late };
         kept(&self.mailbox, |kept| Entry::Landed { run: self.run, changed: Box::new(changed), contents, event, kept })
             .await
+    }
+
+    async fn compacted(&self, outcome: Outcome) -> Result<Option<Window>, String> {
+        kept(&self.mailbox, |kept| Entry::Compacted { outcome: Box::new(outcome), kept }).await
+    }
+
+    fn exceeded(&self, limit: u64) {
+        self.mailbox.push(Entry::Exceeded { limit });
+    }
+
+    fn previewed(&self, previews: Previews, limit: u64) {
+        self.mailbox.push(Entry::Previewed { previewed: Previewed { previews, limit } });
     }
 
     fn event(&self, event: Event) {

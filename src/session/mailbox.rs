@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::Start;
+use super::{Compact, Start};
 use crate::agent::Ended;
-use crate::context::Accounting;
+use crate::context::{Outcome, Window};
 use crate::model::Item;
 use crate::protocol::{Event, RunId};
-use crate::store::{Changed, Prepared, Undone};
+use crate::store::{Changed, Prepared, Previewed, Undone};
 
 /// Answers when something is kept, or could not be.
 pub(super) type Kept<T = ()> = oneshot::Sender<Result<T, String>>;
@@ -24,14 +24,22 @@ pub(super) enum Entry {
     /// Something about the queue may have changed.
     Look,
     /// What the live run starts from, and what the model must hear before the prompt, to be recorded; answers with the history
-    /// and the figures that it goes on from.
-    Prepared { prepared: Box<Prepared>, notes: Vec<String>, kept: Kept<(Vec<Arc<Item>>, Accounting)> },
+    /// that it goes on from.
+    Prepared { prepared: Box<Prepared>, notes: Vec<Item>, kept: Kept<Window> },
     /// An entry of the history, to be recorded.
     Item { run: RunId, item: Arc<Item>, kept: Kept },
     /// A call is about to begin: to be recorded and told.
     Intent { run: RunId, started: Event, kept: Kept },
     /// An edit has landed: to be recorded, with what takes it back, and told.
     Landed { run: RunId, changed: Box<Changed>, contents: Vec<Vec<u8>>, event: Event, kept: Kept },
+    /// Something has come of a summary: to be recorded and told. Answers with the history when it is another one from then on.
+    Compacted { outcome: Box<Outcome>, kept: Kept<Option<Window>> },
+    /// The provider refused the history as longer than so many tokens: to be recorded.
+    Exceeded { limit: u64 },
+    /// Previews reach further, to be recorded.
+    Previewed { previewed: Previewed },
+    /// The person wants the history compacted. Answers why not, when it does not begin.
+    Compact { compact: Box<Compact>, kept: Kept<Option<String>> },
     /// Something to tell.
     Event { run: RunId, event: Event },
     /// The newest delta's block has ended.

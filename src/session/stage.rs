@@ -80,9 +80,16 @@ impl Stage {
                 envelope.sequence = own;
             }
         };
+        let mut told = 1;
         for record in &mut self.records {
-            if let Record::Event(envelope) = record {
-                forked(envelope);
+            match record {
+                Record::Event(envelope) => {
+                    forked(envelope);
+                    told += u64::from(envelope.run_id.is_none());
+                }
+                // It counts what stands before it.
+                Record::Checkpoint(checkpoint) => checkpoint.told = told,
+                _ => {}
             }
         }
         for moved in &mut self.moved {

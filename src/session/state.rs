@@ -1,12 +1,13 @@
 //! What a session knows, folded from its records: the same function while it lives and when it is restored.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::Known;
-use crate::context::Accounting;
+use crate::context::{Made, Stale, Window};
 use crate::model::{Block, Item, ToolResult};
 use crate::protocol::{ContextUse, Event, Usage};
-use crate::store::{Checkpoint, Prepared, Record, Rules, Totals};
+use crate::store::{Checkpoint, Compacted, Prepared, Previewed, Record, Rules, Totals};
 
 /// Records after which the end of a run makes a checkpoint: reading so many takes a few milliseconds.
 const CHECKPOINT_EVERY: usize = 2_000;
@@ -17,10 +18,14 @@ pub(super) struct State {
     system: Option<Arc<str>>,
     rules: Vec<Rules>,
     tools: Vec<String>,
-    history: Vec<Arc<Item>>,
-    accounting: Accounting,
+    /// The history, as the model is shown it.
+    window: Window,
+    /// The records that hold its entries; 0 for a summary's note.
+    numbers: Vec<u64>,
     usage: Usage,
     requests: u64,
+    /// What of the usage was whose.
+    by_model: BTreeMap<String, Usage>,
     context: Option<ContextUse>,
     model: Option<String>,
     /// Events of the session's own that were told so far.
@@ -52,12 +57,12 @@ pub(super) struct Cut {
 }
 
 impl State {
-    /// Takes in a record.
-    pub(super) fn apply(&mut self, record: &Record) {
+    /// Takes in a record by its number.
+    pub(super) fn apply(&mut self, record: &Record, number: u64) {
         self.since += 1;
         match record {
             Record::Prepared(prepared) => self.prepare(prepared),
-            Record::Item { item, .. } => self.push(item.clone()),
+            Record::Item { item, .. } => self.push(item.clone(), number),
             Record::Event(envelope) => {
                 if envelope.run_id.is_none() {
                     self.told = envelope.sequence;
@@ -65,7 +70,12 @@ impl State {
                 self.hear(&envelope.event);
             }
             Record::Changed(_) | Record::Undone(_) => {}
-            Record::Totals(totals) => (self.usage, self.requests) = (totals.usage, totals.requests),
+            Record::Totals(totals) => {
+                (self.usage, self.requests) = (totals.usage, totals.requests);
+                self.by_model.clone_from(&totals.by_model);
+            }
+            Record::Exceeded { limit } => self.window.exceeded(*limit),
+            Record::Previewed(Previewed { previews, limit }) => self.window.preview(*previews, *limit),
             Record::Checkpoint(checkpoint) => *self = Self::of(checkpoint),
         }
     }
@@ -77,59 +87,103 @@ impl State {
             tools: checkpoint.tools.clone(),
             usage: checkpoint.usage,
             requests: checkpoint.requests,
+            by_model: checkpoint.by_model.clone(),
+            model: checkpoint.model.clone(),
             context: checkpoint.context,
             told: checkpoint.told,
+            numbers: checkpoint.numbers.clone(),
+            window: Window::restored(
+                checkpoint.items.clone(),
+                checkpoint.summary.clone(),
+                checkpoint.previewed.previews,
+                checkpoint.previewed.limit,
+                checkpoint.accounting,
+            ),
             ..Self::default()
         };
-        for item in &checkpoint.items {
-            state.push(item.clone());
-        }
-        state.accounting = checkpoint.accounting;
+        // One that was kept before numbers were says nothing of them.
+        state.numbers.resize(checkpoint.items.len(), 0);
+        state.open = checkpoint.items.last().map(|item| OpenCall::of_item(item)).unwrap_or_default();
         state
     }
 
     /// What spares a restore everything before it, once there is much of it.
     pub(super) fn checkpoint(&self) -> Option<Checkpoint> {
-        (self.since >= CHECKPOINT_EVERY).then(|| Checkpoint {
-            reason: "kept".into(),
+        (self.since >= CHECKPOINT_EVERY).then(|| self.as_it_stands("kept"))
+    }
+
+    fn as_it_stands(&self, reason: &str) -> Checkpoint {
+        let (previews, limit) = self.window.previews();
+        Checkpoint {
+            reason: reason.into(),
             system: self.system.clone(),
             tools: self.tools.clone(),
             rules: self.rules.clone(),
-            items: self.history.clone(),
+            items: self.window.items().to_vec(),
+            numbers: self.numbers.clone(),
+            summary: self.window.summary().cloned(),
+            previewed: Previewed { previews, limit },
+            compacted: None,
             usage: self.usage,
             requests: self.requests,
+            by_model: self.by_model.clone(),
+            model: self.model.clone(),
             context: self.context,
-            accounting: self.accounting,
+            accounting: self.window.accounting(),
             told: self.told,
-        })
+        }
+    }
+
+    /// What is kept when a summary takes the place of the history's beginning, and the history from then on.
+    pub(super) fn compacted(&self, made: &Made, note: Arc<Item>, told: u64) -> Result<(Checkpoint, Window), Stale> {
+        let mut next = self.clone();
+        let limit = Some(made.budget.limit);
+        let before = self.window.used(limit).used;
+        next.window.compact(made.summary.clone(), note, &made.origin)?;
+        // Entries that stay keep the records that they are in, also those that stand and moved behind the note.
+        let places: HashMap<*const Item, u64> =
+            self.window.items().iter().map(Arc::as_ptr).zip(self.numbers.iter().copied()).collect();
+        next.numbers =
+            next.window.items().iter().map(|item| places.get(&Arc::as_ptr(item)).copied().unwrap_or(0)).collect();
+        let context = next.window.used(limit);
+        next.context = Some(context);
+        next.told = told;
+        let through = self.numbers[..made.origin.len().min(self.numbers.len())].iter().copied().max().unwrap_or(0);
+        let compacted = Compacted { why: made.reason.word().into(), through, before, after: context.used };
+        Ok((Checkpoint { compacted: Some(compacted), ..next.as_it_stands("compacted") }, next.window))
     }
 
     fn prepare(&mut self, prepared: &Prepared) {
         if let Some(system) = &prepared.system {
             self.system = Some(system.clone());
             self.tools.clone_from(&prepared.tools);
-            self.accounting.add_tokens(prepared.fixed_tokens);
         }
+        // The tools on offer may be others for each run.
+        self.window.fix(prepared.fixed_tokens);
+        self.context = Some(self.window.used(prepared.context_limit));
         self.rules.clone_from(&prepared.rules);
         self.model = Some(prepared.model.clone());
     }
 
-    fn push(&mut self, item: Arc<Item>) {
-        self.open = match item.as_ref() {
-            Item::Assistant { blocks, .. } => blocks.iter().filter_map(OpenCall::of).collect(),
-            Item::User { .. } | Item::Results { .. } => Vec::new(),
-        };
-        self.accounting.add(&item);
-        self.history.push(item);
+    fn push(&mut self, item: Arc<Item>, number: u64) {
+        self.open = OpenCall::of_item(&item);
+        self.window.push(item);
+        self.numbers.push(number);
     }
 
     fn hear(&mut self, event: &Event) {
         match event {
-            Event::Usage { usage, context } => {
+            Event::Usage { usage, context, aside, .. } => {
                 self.usage.add(usage);
                 self.requests += 1;
-                self.accounting.measure(usage);
-                self.context = Some(*context);
+                if let Some(model) = aside.as_ref().map(|aside| &aside.model).or(self.model.as_ref()) {
+                    self.by_model.entry(model.clone()).or_default().add(usage);
+                }
+                // What a summary cost says nothing of the history.
+                if aside.is_none() {
+                    self.window.measure(usage);
+                    self.context = Some(*context);
+                }
             }
             Event::ToolStarted { call_id, title, .. } => {
                 if let Some(call) = self.call(call_id) {
@@ -164,17 +218,23 @@ impl State {
         Known { system: self.system.clone(), rules: self.rules.clone(), tools: self.tools.clone() }
     }
 
-    pub(super) fn history(&self) -> Vec<Arc<Item>> {
-        self.history.clone()
+    pub(super) fn window(&self) -> &Window {
+        &self.window
     }
 
-    pub(super) fn accounting(&self) -> Accounting {
-        self.accounting
+    /// How full the context was said to be.
+    pub(super) fn context(&self) -> Option<ContextUse> {
+        self.context
+    }
+
+    /// The rules files that the model has been given.
+    pub(super) fn rules(&self) -> Vec<String> {
+        self.rules.iter().map(|rules| rules.path.clone()).collect()
     }
 
     /// What is kept before events are dropped.
     pub(super) fn totals(&self) -> Totals {
-        Totals { usage: self.usage, requests: self.requests }
+        Totals { usage: self.usage, requests: self.requests, by_model: self.by_model.clone() }
     }
 
     /// The figures that clients are shown.
@@ -183,9 +243,11 @@ impl State {
             usage: self.usage,
             context: self.context,
             requests: self.requests,
-            items: self.history.len(),
+            items: self.window.items().len(),
+            compactions: self.window.summary().map_or(0, |summary| summary.compactions),
+            by_model: self.by_model.clone(),
             model: self.model.clone(),
-            rules: self.rules.iter().map(|rules| rules.path.clone()).collect(),
+            rules: self.rules(),
         }
     }
 
@@ -211,6 +273,10 @@ pub struct Figures {
     pub requests: u64,
     /// Entries of the history.
     pub items: usize,
+    /// How often its beginning was compacted.
+    pub compactions: u32,
+    /// What of the usage was whose, by `TABLE/MODEL`.
+    pub by_model: BTreeMap<String, Usage>,
     /// The model of the newest run.
     pub model: Option<String>,
     /// The rules files that the model has been given.
@@ -218,6 +284,13 @@ pub struct Figures {
 }
 
 impl OpenCall {
+    fn of_item(item: &Item) -> Vec<Self> {
+        match item {
+            Item::Assistant { blocks, .. } => blocks.iter().filter_map(Self::of).collect(),
+            Item::User { .. } | Item::Results { .. } => Vec::new(),
+        }
+    }
+
     fn of(block: &Block) -> Option<Self> {
         match block {
             Block::Call { id, name, .. } => Some(Self { id: id.clone(), name: name.clone(), begun: None, ended: None }),
@@ -283,7 +356,7 @@ mod tests {
     fn r9_calls_that_were_cut_off_get_results_that_say_what_is_known() {
         let mut state = State::default();
         for record in [calls(&["a", "b", "c"]), started("a"), finished("a"), started("b")] {
-            state.apply(&record);
+            state.apply(&record, 1);
         }
         let cut = state.cut().expect("three are open");
         assert_eq!(cut.unknown, ["Edit b"]);
@@ -292,7 +365,7 @@ mod tests {
         assert!(said[0].contains("did what was asked (1 line)"), "{said:?}");
         assert!(said[1].contains("not known"), "{said:?}");
         assert!(said[2].contains("Nothing was done"), "{said:?}");
-        state.apply(&item(cut.results));
+        state.apply(&item(cut.results), 1);
         assert!(state.cut().is_none());
     }
 
@@ -301,13 +374,13 @@ mod tests {
         let mut state = State::default();
         let context = ContextUse { used: 9, limit: None, source: ContextSource::Measured };
         let usage = Usage { input: Some(9), ..Usage::default() };
-        for record in [item(Item::User { text: "hello".into() }), event(Event::Usage { usage, context })] {
-            state.apply(&record);
+        for record in [item(Item::told("hello")), event(Event::cost(usage, context, 1))] {
+            state.apply(&record, 1);
         }
-        assert_eq!((state.history().len(), state.figures().requests), (1, 1));
-        state.apply(&Record::Checkpoint(Box::new(Checkpoint { told: 3, ..Checkpoint::default() })));
+        assert_eq!((state.window().items().len(), state.figures().requests), (1, 1));
+        state.apply(&Record::Checkpoint(Box::new(Checkpoint { told: 3, ..Checkpoint::default() })), 1);
         let figures = state.figures();
-        assert_eq!((state.history().len(), figures.requests, figures.usage), (0, 0, Usage::default()));
+        assert_eq!((state.window().items().len(), figures.requests, figures.usage), (0, 0, Usage::default()));
         assert_eq!(state.told(), 3, "the session's own events are counted on");
     }
 
@@ -316,17 +389,21 @@ mod tests {
         let mut state = State::default();
         let context = ContextUse { used: 90, limit: None, source: ContextSource::Measured };
         let usage = Usage { input: Some(90), ..Usage::default() };
-        state.apply(&item(Item::User { text: "x".repeat(4000) }));
-        state.apply(&event(Event::Usage { usage, context }));
+        state.apply(&item(Item::told("x".repeat(4000))), 1);
+        state.apply(&event(Event::cost(usage, context, 1)), 1);
         assert!(state.checkpoint().is_none(), "not for a few records");
         for _ in 0..CHECKPOINT_EVERY {
-            state.apply(&event(Event::TurnStarted { turn: 1 }));
+            state.apply(&event(Event::TurnStarted { turn: 1 }), 1);
         }
         let checkpoint = state.checkpoint().expect("there is much before it");
         let mut restored = State::default();
-        restored.apply(&Record::Checkpoint(Box::new(checkpoint)));
-        assert_eq!(restored.accounting(), state.accounting(), "what was measured is not estimated again");
-        assert_eq!((restored.history().len(), restored.totals()), (1, state.totals()));
+        restored.apply(&Record::Checkpoint(Box::new(checkpoint)), 1);
+        assert_eq!(
+            restored.window().accounting(),
+            state.window().accounting(),
+            "what was measured is not estimated again"
+        );
+        assert_eq!((restored.window().items().len(), restored.totals()), (1, state.totals()));
         assert!(restored.checkpoint().is_none());
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::protocol::Mode;
 
+use super::compaction::{COMPACTION, PRICE};
 use super::fault::Severity;
 use super::node::{Entry, Node};
 use super::provider::provider;
@@ -94,7 +95,10 @@ const SETTINGS: &[Field<Settings>] = &[
             reader.named(entry, |entry, reader| command(settings, entry, reader));
         },
     },
-    Field { key: "compaction", read: later },
+    Field {
+        key: "compaction",
+        read: |settings, entry, reader| reader.table(&mut settings.compaction, &entry.node, COMPACTION),
+    },
     Field {
         key: "permissions",
         read: |_, entry, reader| {
@@ -120,7 +124,7 @@ pub(super) fn meant(key: &str) -> &str {
 }
 
 /// The sections that the settings know and this version does not support.
-pub(super) const LATER: [&str; 5] = ["compaction", "permissions", "verify", "hooks", "mcp"];
+pub(super) const LATER: [&str; 4] = ["permissions", "verify", "hooks", "mcp"];
 
 fn later<T>(_: &mut T, entry: &Entry, reader: &mut Reader<'_>) {
     reader.not_supported(entry, &format!("[{}] is not supported by this version and is ignored", entry.key));
@@ -198,6 +202,10 @@ const MODEL: &[Field<ModelSettings>] = &[
         read: |model, entry, reader| {
             reader.put(&mut model.temperature, entry, |node| value::between(node, 0.0, 2.0).map(Some));
         },
+    },
+    Field {
+        key: "price",
+        read: |model, entry, reader| reader.table(model.price.get_or_insert_default(), &entry.node, PRICE),
     },
     Field { key: "edit_format", read: field_later },
 ];
@@ -342,6 +350,8 @@ mod tests {
     fn the_reader_and_the_schema_know_the_same_keys() {
         check("", SETTINGS, &[]);
         check("Limits", LIMITS, &[]);
+        check("CompactionSettings", COMPACTION, &[]);
+        check("Price", PRICE, &[]);
         check("ModelSettings", MODEL, &["edit_format"]);
         check("CommandSettings", COMMAND, &["model"]);
         check("ProviderSettings", PROVIDER, &["api_key"]);

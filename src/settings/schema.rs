@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::unusable::Unusable;
-use crate::protocol::Mode;
+use crate::protocol::{Mode, Usage};
 
 /// All settings, merged from their layers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -26,11 +26,28 @@ pub struct Settings {
     pub models: BTreeMap<String, ModelSettings>,
     /// Caps.
     pub limits: Limits,
+    /// When and how the context is compacted.
+    pub compaction: CompactionSettings,
     /// Commands of the person's own; one with a built-in's name replaces it.
     pub commands: BTreeMap<String, CommandSettings>,
     /// What was left out because of a fault and must not be replaced by a guess. Not a setting.
     #[serde(skip)]
     pub unusable: Unusable,
+}
+
+impl Settings {
+    /// What requests come to at the prices of the models that were asked. `None` when a price or a figure is not known, or when
+    /// there is more in `all` of them than is known by model: they were not always counted so.
+    #[must_use]
+    pub fn cost(&self, by_model: &BTreeMap<String, Usage>, all: &Usage) -> Option<f64> {
+        let mut known = Usage::default();
+        by_model.values().for_each(|usage| known.add(usage));
+        if by_model.is_empty() || known != *all {
+            return None;
+        }
+        let cost = |(model, usage): (&String, &Usage)| self.models.get(model)?.price?.of(usage);
+        by_model.iter().map(cost).sum()
+    }
 }
 
 /// Which wire a provider speaks.
@@ -148,6 +165,43 @@ pub struct ModelSettings {
     /// Sent only when set.
     #[schemars(range(min = 0.0, max = 2.0))]
     pub temperature: Option<f64>,
+    /// What its tokens cost.
+    pub price: Option<Price>,
+}
+
+/// What a million tokens cost, in the person's own currency. What is absent is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Price {
+    /// Input that did not come from a cache.
+    #[schemars(range(min = 0.0))]
+    pub input: Option<f64>,
+    /// Output, reasoning included.
+    #[schemars(range(min = 0.0))]
+    pub output: Option<f64>,
+    /// Input read from the provider's cache.
+    #[schemars(range(min = 0.0))]
+    pub cache_read: Option<f64>,
+    /// Input written to the provider's cache.
+    #[schemars(range(min = 0.0))]
+    pub cache_write: Option<f64>,
+}
+
+impl Price {
+    /// What this cost; `None` when a figure or a price that it takes is not known. A provider that says nothing of a cache
+    /// has none.
+    #[must_use]
+    pub fn of(&self, usage: &Usage) -> Option<f64> {
+        let parts = [
+            (usage.input?, self.input),
+            (usage.output?, self.output),
+            (usage.cache_read.unwrap_or(0), self.cache_read),
+            (usage.cache_write.unwrap_or(0), self.cache_write),
+        ];
+        let needed = parts.into_iter().filter(|(tokens, _)| *tokens > 0);
+        // No run has so many tokens that one would be lost here.
+        needed.map(|(tokens, price)| Some(tokens as f64 * price? / 1e6)).sum()
+    }
 }
 
 /// Caps. Zero is refused for each.
@@ -175,6 +229,70 @@ impl Default for Limits {
     fn default() -> Self {
         Self { max_turns: 100, max_runs: 200, max_events_per_run: 5000, tool_output_bytes: 65536, idle_seconds: 300 }
     }
+}
+
+/// When and how the context is compacted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CompactionSettings {
+    /// Whether it happens by itself. Off: an overflow stops the run, and `cowrite.compact` is there for the person.
+    pub enabled: bool,
+    /// The share of what the model can take in from which on the beginning is summarised in the background.
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0))]
+    pub soft: f64,
+    /// The share above which no request is sent before that has happened.
+    #[schemars(range(max = 1.0), extend("exclusiveMinimum" = 0))]
+    pub hard: f64,
+    /// What stays as it is.
+    pub mode: CompactionMode,
+    /// Tokens of recent entries that stay, in the mode `keep_recent`.
+    #[schemars(range(min = 1))]
+    pub keep_recent_tokens: u64,
+    /// A compaction that gains less is not made.
+    #[schemars(range(min = 1))]
+    pub min_gain_tokens: u64,
+    /// Older tool results over this become previews.
+    #[schemars(range(min = 1))]
+    pub tool_result_preview_tokens: u64,
+    /// Who summarises, as `TABLE/MODEL`. Absent: the session's own model.
+    pub model: Option<String>,
+    /// Seconds between two starts in the background.
+    pub cooldown_seconds: u64,
+    /// Seconds that a summary may take.
+    #[schemars(range(min = 1))]
+    pub timeout_seconds: u64,
+    /// So many are begun in the background before one has helped.
+    #[schemars(range(min = 1))]
+    pub max_attempts: u32,
+}
+
+impl Default for CompactionSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            soft: 0.60,
+            hard: 0.85,
+            mode: CompactionMode::KeepRecent,
+            keep_recent_tokens: 12_000,
+            min_gain_tokens: 1024,
+            tool_result_preview_tokens: 2048,
+            model: None,
+            cooldown_seconds: 60,
+            timeout_seconds: 120,
+            max_attempts: 100,
+        }
+    }
+}
+
+/// What a compaction leaves as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CompactionMode {
+    /// The recent entries.
+    #[default]
+    KeepRecent,
+    /// Only what cannot be cut off.
+    SafeFrontier,
 }
 
 /// What a command needs to make sense.

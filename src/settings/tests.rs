@@ -1,5 +1,5 @@
 use super::*;
-use crate::protocol::Mode;
+use crate::protocol::{Mode, Usage};
 
 fn toml(text: &str) -> Loaded {
     merge(&[Layer::toml(LayerName::User, Path::new("/c/config.toml"), text)])
@@ -213,7 +213,78 @@ const WRONG: &[(&str, &str)] = &[
         "[commands.tidy]\nprompt = \"Tidy\"\ntool = [\"read\"]",
         "3:1: commands.tidy.tool: unknown key; did you mean `tools`? (the command \"tidy\" is not used until this is mended)",
     ),
-    ("[compaction]\nsoft = 0.5", "1:2: compaction: [compaction] is not supported by this version and is ignored"),
+    ("[models.\"a/b\"]\nprice = 3", "2:9: models.\"a/b\".price: expected a table, found a whole number"),
+    (
+        "[models.\"a/b\"]\nprice = {input = 3, output = -15}",
+        "2:30: models.\"a/b\".price.output: expected a number of at least 0, found -15",
+    ),
+    (
+        "[models.\"a/b\".price]\ncache_read = inf",
+        "2:14: models.\"a/b\".price.cache_read: expected a number of at least 0, found inf",
+    ),
+    (
+        "[models.\"a/b\"]\nprice = {cache = 0.3}",
+        "2:10: models.\"a/b\".price.cache: unknown key; known here: input, output, cache_read, cache_write",
+    ),
+    ("[compaction]\nenabled = \"no\"", "2:11: compaction.enabled: expected true or false, found text"),
+    ("[compaction]\nsoft = 0", "2:8: compaction.soft: expected a number above 0 and up to 1, found 0"),
+    ("[compaction]\nsoft = nan", "2:8: compaction.soft: expected a number above 0 and up to 1, found NaN"),
+    ("[compaction]\nhard = 85", "2:8: compaction.hard: expected a number above 0 and up to 1, found 85"),
+    ("[compaction]\nhard = \"85%\"", "2:8: compaction.hard: expected a number above 0 and up to 1, found text"),
+    (
+        "[compaction]\nsoft = 0.9",
+        "2:8: compaction.soft: expected less than the 0.85 of `hard`, found 0.9 (until this is mended `soft` is 0.6 and `hard` is 0.85)",
+    ),
+    (
+        "[compaction]\nhard = 0.6",
+        "2:8: compaction.hard: expected more than the 0.6 of `soft`, found 0.6 (until this is mended `soft` is 0.6 and `hard` is 0.85)",
+    ),
+    (
+        "[compaction]\nhard = 0.4\nsoft = 0.5",
+        "3:8: compaction.soft: expected less than the 0.4 of `hard`, found 0.5 (until this is mended `soft` is 0.6 and `hard` is 0.85)",
+    ),
+    (
+        "[compaction]\nmode = \"keep-recent\"",
+        "2:8: compaction.mode: expected one of keep_recent, safe_frontier, found \"keep-recent\"; did you mean \"keep_recent\"?",
+    ),
+    (
+        "[compaction]\nkeep_recent_tokens = 0",
+        "2:22: compaction.keep_recent_tokens: expected a whole number of at least 1, found 0",
+    ),
+    (
+        "[compaction]\nmin_gain_tokens = 0.5",
+        "2:19: compaction.min_gain_tokens: expected a whole number of at least 1, found a number",
+    ),
+    (
+        "[compaction]\ntool_result_preview_tokens = -1",
+        "2:30: compaction.tool_result_preview_tokens: expected a whole number of at least 1, found -1",
+    ),
+    (
+        "[compaction]\nmodel = \"haiku\"",
+        "2:9: compaction.model: expected PROVIDER/MODEL, such as \"anthropic/claude-sonnet-5-5\", found \"haiku\" (the session's own model summarises until this is mended)",
+    ),
+    (
+        "[compaction]\nmodel = \"lokal/qwen\"",
+        "2:9: compaction.model: there is no provider \"lokal\": expected a table [providers.lokal] (the session's own model summarises until this is mended)",
+    ),
+    (
+        "[compaction]\nmodel = 3",
+        "2:9: compaction.model: expected text in quotes, found a whole number (the session's own model summarises until this is mended)",
+    ),
+    (
+        "[compaction]\ncooldown_seconds = -1",
+        "2:20: compaction.cooldown_seconds: expected a whole number of at least 0, found -1",
+    ),
+    (
+        "[compaction]\ncooldown_seconds = \"60 s\"",
+        "2:20: compaction.cooldown_seconds: expected a whole number of at least 0, found text",
+    ),
+    (
+        "[compaction]\ntimeout_seconds = 0",
+        "2:19: compaction.timeout_seconds: expected a whole number of at least 1, found 0",
+    ),
+    ("[compaction]\nmax_attempts = 0", "2:16: compaction.max_attempts: expected a whole number of at least 1, found 0"),
+    ("[compaction]\nsfot = 0.5", "2:1: compaction.sfot: unknown key; did you mean `soft`?"),
     (
         "[permissions]\ndeny = [\"read(**/.env)\"]",
         "1:2: permissions: [permissions] is not supported by this version and is ignored: its rules are NOT enforced, `deny` included. Protected files and everything outside the workspace are denied, and nothing runs commands",
@@ -275,8 +346,21 @@ fn the_file_of_the_protocol_page_has_no_fault_beyond_what_comes_later() {
         context = 32_768
         max_output = 4096
         temperature = 1
+        price = { input = 3, output = 15.0, cache_read = 0.3, cache_write = 3.75 }
         [limits]
         max_turns = 0x10
+        [compaction]
+        enabled = false
+        soft = 0.5
+        hard = 1
+        mode = "safe_frontier"
+        keep_recent_tokens = 8000
+        min_gain_tokens = 500
+        tool_result_preview_tokens = 1000
+        model = "local/small"
+        cooldown_seconds = 0
+        timeout_seconds = 30
+        max_attempts = 7
         [commands.tidy]
         title = "Tidy this function"
         prompt = "Simplify {{ selection }} in {{ file }} without changing what it does."
@@ -294,7 +378,23 @@ fn the_file_of_the_protocol_page_has_no_fault_beyond_what_comes_later() {
     assert_eq!(settings.models["local/my-model"].temperature, Some(1.0));
     assert_eq!((settings.limits.max_turns, settings.limits.max_runs), (16, 200));
     assert_eq!(settings.commands["tidy"].needs, Needs::Selection);
-    assert_eq!(loaded.origins["limits.max_turns"].at.as_ref().map(|at| at.line), Some(23));
+    let price = Price { input: Some(3.0), output: Some(15.0), cache_read: Some(0.3), cache_write: Some(3.75) };
+    assert_eq!(settings.models["local/my-model"].price, Some(price));
+    let compaction = CompactionSettings {
+        enabled: false,
+        soft: 0.5,
+        hard: 1.0,
+        mode: CompactionMode::SafeFrontier,
+        keep_recent_tokens: 8000,
+        min_gain_tokens: 500,
+        tool_result_preview_tokens: 1000,
+        model: Some("local/small".to_owned()),
+        cooldown_seconds: 0,
+        timeout_seconds: 30,
+        max_attempts: 7,
+    };
+    assert_eq!(settings.compaction, compaction);
+    assert_eq!(loaded.origins["limits.max_turns"].at.as_ref().map(|at| at.line), Some(24));
 }
 
 #[test]
@@ -351,6 +451,48 @@ fn a_provider_with_a_fault_is_not_half_used() {
     assert!(loaded.settings.providers.is_empty(), "it would have gone to another endpoint");
     let loaded = toml("[commands.tidy]\nprompt = \"Tidy\"\ntools = [\"raed\"]");
     assert!(loaded.settings.commands.is_empty(), "it would have had every tool");
+}
+
+#[test]
+fn marks_that_cross_are_both_left_out_and_the_later_one_is_told() {
+    let file = Layer::toml(LayerName::User, Path::new("/c/config.toml"), "[compaction]\nsoft = 0.7\nhard = 0.8");
+    let editor = serde_json::json!({"compaction": {"hard": 0.65, "cooldown_seconds": 0, "model": null}});
+    let loaded = merge(&[file, Layer::json(LayerName::InitializationOptions, &editor)]);
+    let told: Vec<_> = loaded.faults.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "initializationOptions: compaction.hard: expected more than the 0.7 of `soft`, found 0.65 (until this is mended `soft` is 0.6 and `hard` is 0.85)"
+        ]
+    );
+    let usual = CompactionSettings::default();
+    assert_eq!(loaded.settings.compaction, CompactionSettings { cooldown_seconds: 0, ..usual });
+    assert_eq!(toml("[compaction]\nmodel = \"haiku\"").settings.compaction.model, None);
+    // A table at fault is told where it stands, and nobody else is asked in its place.
+    let loaded = toml("[providers.local]\nkind = \"olama\"\n[compaction]\nmodel = \"local/small\"");
+    assert_eq!((loaded.faults.len(), loaded.settings.compaction.model.as_deref()), (1, Some("local/small")));
+}
+
+#[test]
+fn a_cost_is_known_when_every_figure_and_every_price_that_it_takes_is() {
+    let price = Price { input: Some(3.0), output: Some(15.0), cache_read: Some(0.3), cache_write: None };
+    let usage = |input, output, cache_read, cache_write| Usage { input, output, cache_read, cache_write };
+    for (usage, cost) in [
+        (usage(Some(1_000_000), Some(100_000), Some(2_000_000), Some(0)), Some(3.0 + 1.5 + 0.6)),
+        (usage(Some(1_000_000), Some(0), None, None), Some(3.0)),
+        (usage(Some(0), Some(0), None, None), Some(0.0)),
+        (usage(Some(1_000_000), Some(0), None, Some(1)), None),
+        (usage(None, Some(100_000), None, None), None),
+        (usage(Some(1_000_000), None, None, None), None),
+        (Usage::default(), None),
+    ] {
+        let found = price.of(&usage);
+        assert!(found.zip(cost).is_none_or(|(found, cost)| (found - cost).abs() < 1e-9), "{found:?} for {usage:?}");
+        assert_eq!(found.is_some(), cost.is_some(), "{found:?} for {usage:?}");
+    }
+    let free = Price { input: Some(0.0), output: Some(0.0), ..Price::default() };
+    assert_eq!(free.of(&usage(Some(5), Some(5), None, None)), Some(0.0));
+    assert_eq!(Price::default().of(&usage(Some(5), Some(0), None, None)), None);
 }
 
 #[test]
@@ -427,5 +569,7 @@ fn the_schema_lists_every_section_and_refuses_a_cap_of_zero() {
         assert!(schema["properties"][section].is_object(), "{section}");
     }
     assert_eq!(schema["$defs"]["Limits"]["properties"]["max_turns"]["minimum"], 1);
+    let soft = &schema["$defs"]["CompactionSettings"]["properties"]["soft"];
+    assert_eq!((&soft["exclusiveMinimum"], &soft["maximum"]), (&serde_json::json!(0), &serde_json::json!(1.0)));
     assert_eq!(schema["additionalProperties"], false);
 }

@@ -45,15 +45,49 @@ fn too_large() -> String {
     "expected a whole number of at least 1, found one that is too large".into()
 }
 
+/// A whole number where none is an answer too.
+pub(super) fn whole<T: TryFrom<i128>>(node: &Node) -> Result<T, String> {
+    match &node.value {
+        Value::Whole(0) => T::try_from(0).map_err(|_| too_large()),
+        Value::Whole(found) if *found < 0 => Err(format!("expected a whole number of at least 0, found {found}")),
+        Value::Whole(_) => at_least_one(node),
+        other => Err(expected("a whole number of at least 0", other)),
+    }
+}
+
+/// A part of something: more than nothing of it, and at most all.
+pub(super) fn share(node: &Node) -> Result<f64, String> {
+    const WHAT: &str = "a number above 0 and up to 1";
+    match number(node) {
+        Some(found) if found > 0.0 && found <= 1.0 => Ok(found),
+        Some(found) => Err(format!("expected {WHAT}, found {found}")),
+        None => Err(expected(WHAT, &node.value)),
+    }
+}
+
+/// What something costs.
+pub(super) fn amount(node: &Node) -> Result<f64, String> {
+    const WHAT: &str = "a number of at least 0";
+    match number(node) {
+        Some(found) if found >= 0.0 && found.is_finite() => Ok(found),
+        Some(found) => Err(format!("expected {WHAT}, found {found}")),
+        None => Err(expected(WHAT, &node.value)),
+    }
+}
+
+fn number(node: &Node) -> Option<f64> {
+    match &node.value {
+        // Only ranges matter here, and inside them nothing is lost.
+        Value::Whole(found) => Some(*found as f64),
+        Value::Number(found) => Some(*found),
+        _ => None,
+    }
+}
+
 /// A number between two others.
 pub(super) fn between(node: &Node, low: f64, high: f64) -> Result<f64, String> {
     let what = format!("a number from {low} to {high}");
-    let found = match &node.value {
-        // Only the range matters here, and inside it nothing is lost.
-        Value::Whole(found) => *found as f64,
-        Value::Number(found) => *found,
-        other => return Err(expected(&what, other)),
-    };
+    let Some(found) = number(node) else { return Err(expected(&what, &node.value)) };
     if (low..=high).contains(&found) { Ok(found) } else { Err(format!("expected {what}, found {found}")) }
 }
 

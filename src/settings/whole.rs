@@ -4,12 +4,13 @@ use super::fault::{Fault, LayerName, Severity, Source};
 use super::provider::KINDS;
 use super::read::{Origin, dotted};
 use super::schema::ProviderKind;
-use super::{Loaded, apply, split_model, unusable, value};
+use super::{Loaded, apply, compaction, split_model, unusable, value};
 
 pub(super) fn check(loaded: &mut Loaded) {
     check_providers(loaded);
     unusable::find(loaded);
     check_models(loaded);
+    compaction::check(loaded);
 }
 
 fn check_providers(loaded: &mut Loaded) {
@@ -59,7 +60,8 @@ fn check_models(loaded: &mut Loaded) {
     }
 }
 
-fn check_model(model: &str, loaded: &Loaded) -> Option<String> {
+/// What is wrong with a model that is named.
+pub(super) fn check_model(model: &str, loaded: &Loaded) -> Option<String> {
     let settings = &loaded.settings;
     let Some((table, _)) = split_model(model) else {
         return Some(format!("expected PROVIDER/MODEL, such as \"anthropic/claude-sonnet-5-5\", found {model:?}"));
@@ -73,7 +75,8 @@ fn check_model(model: &str, loaded: &Loaded) -> Option<String> {
     }
 }
 
-fn fault_at(loaded: &Loaded, key: String, message: String) -> Fault {
+/// A fault of a value, where it stands.
+pub(super) fn fault_at(loaded: &Loaded, key: String, message: String) -> Fault {
     let (source, at) = match loaded.origins.get(&key).cloned() {
         Some(Origin { source, at }) => (source, at),
         None => (Source { layer: LayerName::BuiltIn, file: None }, None),

@@ -1,11 +1,12 @@
 //! What a record says.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::Hash;
-use crate::context::Accounting;
+use crate::context::{Accounting, Previews, Summary};
 pub use crate::model::Item;
 use crate::protocol::{ContextUse, Envelope, Event, Mode, RunId, Usage};
 
@@ -33,6 +34,13 @@ pub enum Record {
     Undone(Undone),
     /// What all requests came to so far, before some of the events that tell of them are dropped.
     Totals(Totals),
+    /// The provider refused the history as longer than so many tokens.
+    Exceeded {
+        /// So many.
+        limit: u64,
+    },
+    /// From here on large results before this entry are shown as previews.
+    Previewed(Previewed),
     /// The history goes on from here: everything that a restore needs of what stands before.
     Checkpoint(Box<Checkpoint>),
 }
@@ -49,6 +57,8 @@ impl Record {
             Self::Changed(_) => "changed",
             Self::Undone(_) => "undone",
             Self::Totals(_) => "totals",
+            Self::Exceeded { .. } => "exceeded",
+            Self::Previewed(_) => "previewed",
             Self::Checkpoint(_) => "checkpoint",
         }
     }
@@ -62,7 +72,7 @@ impl Record {
             Self::Event(envelope) => envelope.run_id,
             Self::Changed(changed) => Some(changed.run),
             Self::Undone(undone) => Some(undone.run),
-            Self::Totals(_) | Self::Checkpoint(_) => None,
+            Self::Totals(_) | Self::Exceeded { .. } | Self::Previewed(_) | Self::Checkpoint(_) => None,
         }
     }
 
@@ -178,13 +188,40 @@ pub struct Undone {
     pub uris: Vec<String>,
 }
 
-/// What all requests of a session came to.
+/// What the model is shown of large results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Previewed {
+    /// How far previews reach.
+    pub previews: Previews,
+    /// Results over so many tokens are previews before that.
+    pub limit: u64,
+}
+
+/// What all requests of a session came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// Their tokens.
     pub usage: Usage,
     /// How many there were.
     pub requests: u64,
+    /// Their tokens by who was asked.
+    #[serde(default)]
+    pub by_model: BTreeMap<String, Usage>,
+}
+
+/// A compaction, as it is kept. The records that it is about stay where they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Compacted {
+    /// Why: `soft`, `hard`, `overflow`, `command`.
+    pub why: String,
+    /// The newest record whose entry the summary stands for; those before it and not before the boundary of the compaction before
+    /// are the others.
+    pub through: u64,
+    /// Tokens before.
+    pub before: u64,
+    /// Tokens after.
+    pub after: u64,
 }
 
 /// Everything that a restore needs of what stands before.
@@ -205,6 +242,18 @@ pub struct Checkpoint {
     pub usage: Usage,
     /// Requests so far.
     pub requests: u64,
+    /// Their tokens by who was asked.
+    pub by_model: BTreeMap<String, Usage>,
+    /// The model of the newest run.
+    pub model: Option<String>,
+    /// What the first of the items says, when what stands before was compacted.
+    pub summary: Option<Arc<Summary>>,
+    /// The records that hold the items, in their order; 0 for the summary's note, which is in none.
+    pub numbers: Vec<u64>,
+    /// What of the items is shown as previews.
+    pub previewed: Previewed,
+    /// Set when this is a compaction.
+    pub compacted: Option<Compacted>,
     /// How full the context is.
     pub context: Option<ContextUse>,
     /// What that is reckoned from.

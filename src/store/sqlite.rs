@@ -9,11 +9,13 @@ mod delete;
 mod edit;
 mod fail;
 mod files;
+mod index;
 mod lone;
 mod open;
 mod owners;
 mod prepare;
 mod reads;
+mod recall;
 mod retain;
 mod row;
 mod tidy;
@@ -33,12 +35,14 @@ use sqlx::{Connection as _, SqliteConnection};
 use self::append::has_blob;
 use self::connection::{Lane, Place};
 use self::fail::failed;
+use self::index::Index;
 use self::open::Opened;
 use self::owners::Process;
 use self::prepare::{Ready, prepare};
 use self::reads::Reader;
 use self::writer::Writer;
 use super::{Batch, Hash, Head, Keep, Report, SessionRow, Standing, Store, StoreError, Stored, StoredRun, Tidied};
+use crate::context::recall::{Found, Query};
 use crate::crash;
 use crate::protocol::{Envelope, RunId, SessionId};
 
@@ -58,6 +62,8 @@ pub struct Sqlite {
     write: Lane,
     /// Another one, so that reading waits for nobody. In memory there is only one.
     read: Lane,
+    /// What searches begin with.
+    index: Index,
 }
 
 /// Why there is no database. Each sentence names the file and the next step.
@@ -99,7 +105,8 @@ impl Sqlite {
         let write = Lane::writing(place.clone(), opened.write);
         let read = if place.path().is_some() { Lane::reading(place.clone(), opened.read) } else { write.clone() };
         let writer = Writer::start(write.clone(), me.clone());
-        Self { place, me, writer, write, read }
+        let index = Index::beside(&place);
+        Self { place, me, writer, write, read, index }
     }
 
     /// One question, in one transaction, so that the answers to its parts fit together.
@@ -266,7 +273,8 @@ impl Store for Sqlite {
     async fn delete(&self, session: SessionId) -> Result<(), StoreError> {
         let tried = format!("delete session {session}");
         self.change(tried.clone(), async |connection| delete::delete(connection, session).await).await?;
-        self.wipe(&tried).await
+        let swept = self.sweep(&tried, false).await;
+        self.wipe(&tried).await.and(swept)
     }
 
     async fn resume(&self, session: SessionId) -> Result<(Standing, Vec<Stored>), StoreError> {
@@ -301,6 +309,10 @@ impl Store for Sqlite {
         self.ask(format!("read the text {hash}"), async |reader| reader.content(hash).await).await
     }
 
+    async fn search(&self, session: SessionId, query: &str, most: usize) -> Result<Vec<Found>, StoreError> {
+        self.find(session, &Query::new(query), most).await
+    }
+
     async fn retain(&self, session: SessionId, keep: Keep) -> Result<(), StoreError> {
         self.change(format!("drop old events of session {session}"), async |connection| {
             retain::retain(connection, session, keep).await.map(Ok)
@@ -331,6 +343,7 @@ impl Store for Sqlite {
         if !all_full {
             self.wipe(&tried).await?;
         }
+        self.sweep(&tried, true).await?;
         tidied.bytes = before.saturating_sub(tidy::size(self.place.path()));
         Ok(tidied)
     }
@@ -338,6 +351,7 @@ impl Store for Sqlite {
     async fn close(&self) {
         // The one that writes goes last: it folds the log into the file.
         self.read.close().await;
+        self.index.close().await;
         self.writer.close().await;
     }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use serde_json::Value;
 
-use super::{Answer, Context, Tool, cap, edit, find, line, list, read, schema, search, write};
+use super::{Answer, Context, Tool, cap, edit, find, line, list, read, recall, schema, search, write};
 use crate::model::ToolSpec;
 use crate::permission::Access;
 use crate::protocol::Mode;
@@ -27,6 +27,7 @@ impl Registry {
             door(find::Find),
             door(list::List),
             door(read::Read),
+            door(recall::Recall),
             door(search::Search),
             door(write::Write),
         ])

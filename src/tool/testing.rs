@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{Answer, Context, Reads, Registry, Told};
+use crate::context::recall::NoRecall;
 use crate::disk::{self, WriteError};
 use crate::edit::{Hunk, Patch, deltas_between};
 use crate::editor::{Applied, Change, Editor, Outcome, Place, ReadError, What};
@@ -57,6 +58,7 @@ impl World {
             mode: Mode::Edit,
             cancel: CancellationToken::new(),
             told: told.clone(),
+            recall: Arc::new(NoRecall),
         };
         let world = Self { _keep: keep, top, editor, context, told };
         for (path, text) in files {

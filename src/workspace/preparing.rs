@@ -8,12 +8,13 @@ use tokio::sync::Mutex;
 use super::{Ask, Target, rules};
 use crate::agent::{Scope, Setup, system_prompt};
 use crate::command::{Command, Lines, TemplateContext, lazy, render};
+use crate::context::recall::Recall;
 use crate::crash;
 use crate::disk;
 use crate::edit::unified;
 use crate::editor::{Editor, Place};
-use crate::model::ModelError;
 use crate::model::wire::{self, Connected};
+use crate::model::{Item, ModelError, Provider};
 use crate::permission::{Access, Roots};
 use crate::protocol::{Mode, SessionId, now_ms, utc};
 use crate::session::{Known, Ready};
@@ -40,6 +41,12 @@ pub(super) async fn connected(
     Ok(slot.insert(connected).clone())
 }
 
+/// Tokens that an answer may take of what the model can hold; 0 while nobody says.
+pub(super) fn max_output(settings: &Settings, provider: &dyn Provider) -> u64 {
+    let model = settings.models.get(provider.name());
+    model.and_then(|model| model.max_output).or_else(|| provider.max_output()).unwrap_or(0)
+}
+
 /// The folders, and the buffers that are inside though no folder holds them: those without a file, and where there is
 /// no folder at all every open one.
 pub(super) fn with_buffers(roots: &RwLock<Roots>, editor: &dyn Editor) -> Roots {
@@ -61,6 +68,8 @@ pub(super) struct Preparing {
     pub(super) provider: Arc<Slot>,
     /// The session that it runs in.
     pub(super) session: SessionId,
+    /// Searches what that session has recorded.
+    pub(super) recall: Arc<dyn Recall>,
     /// The state folder, where what is known of models lies.
     pub(super) state: Option<PathBuf>,
 }
@@ -80,11 +89,13 @@ impl Preparing {
         let tools = self.tools();
         let place = target.as_ref().map(|(place, _)| place);
         let (system, notes, rules) = self.opening(known, &tools, &roots, place).await?;
-        let model = self.settings.models.get(provider.name());
-        let max_output = model.and_then(|model| model.max_output).or_else(|| provider.max_output()).unwrap_or(0);
+        let max_output = max_output(&self.settings, provider.as_ref());
         let setup = Setup {
-            // Whatever is known of the answer, half of it all is left for what is asked.
-            context_limit: provider.context().map(|all| all - max_output.min(all / 2)),
+            max_output,
+            typed: self.typed(&prompt),
+            compaction: self.settings.compaction.clone(),
+            summariser: connected.summariser,
+            rules: rules.iter().map(|rules| rules.path.clone()).collect(),
             system,
             provider,
             tools,
@@ -95,6 +106,7 @@ impl Preparing {
             limits: self.settings.limits.clone(),
             mode: self.mode,
             conversation: self.session.to_string().into(),
+            recall: self.recall,
         };
         Ok(Ready { setup, notes, rules })
     }
@@ -107,7 +119,7 @@ impl Preparing {
         tools: &Registry,
         roots: &Roots,
         target: Option<&Place>,
-    ) -> Result<(Arc<str>, Vec<String>, Vec<Rules>), String> {
+    ) -> Result<(Arc<str>, Vec<Item>, Vec<Rules>), String> {
         let editor = self.editor.as_ref();
         let mut names: Vec<String> = tools.specs().iter().map(|spec| spec.name.clone()).collect();
         names.sort();
@@ -119,14 +131,15 @@ impl Preparing {
                 folders: roots.folders().iter().map(|folder| folder_name(folder)).collect(),
                 tools: names,
                 may_edit,
-                rules: told.texts,
+                rules: told.texts.into_iter().map(|(_, text)| text).collect(),
             };
             return Ok((system_prompt(&scope)?.into(), Vec::new(), told.rules));
         };
         let told = rules::since(&known.rules, editor, roots, target).await?;
-        let mut notes = told.texts;
+        let standing = |(path, text): (String, String)| Item::standing(format!("rules {path}"), text);
+        let mut notes: Vec<Item> = told.texts.into_iter().map(standing).collect();
         if names != known.tools {
-            notes.push(tools_note(&names, may_edit));
+            notes.push(Item::told(tools_note(&names, may_edit)));
         }
         Ok((system, notes, told.rules))
     }
@@ -158,6 +171,13 @@ impl Preparing {
             .await
             .map_err(|error| format!("The prompt could not be rendered: {}.", crash::why(&error)))?
             .map_err(|error| error.to_string())
+    }
+
+    /// The person's own words, where the prompt says more than those.
+    fn typed(&self, prompt: &str) -> Option<String> {
+        let typed = self.ask.prompt.clone();
+        let typed = typed.or_else(|| self.ask.command.as_ref().map(|command| command.title.clone()))?;
+        (typed != prompt).then_some(typed)
     }
 
     /// What a template can say about where the command was asked for. What is costly is made when it is used.

@@ -22,8 +22,8 @@ const FOLDERS: usize = 16;
 /// What a run tells the model of rules files.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Told {
-    /// What it is told, one for each file.
-    pub(super) texts: Vec<String>,
+    /// What it is told of which file.
+    pub(super) texts: Vec<(String, String)>,
     /// All that it has been given when it has been told.
     pub(super) rules: Vec<Rules>,
 }
@@ -34,7 +34,10 @@ pub(super) struct Told {
 /// A sentence that names the file which cannot be given, and the next step.
 pub(super) async fn first(editor: &dyn Editor, roots: &Roots, target: Option<&Place>) -> Result<Told, String> {
     let files = at_work(editor, roots, target).await?;
-    Ok(Told { texts: files.iter().map(File::framed).collect(), rules: files.iter().map(File::rules).collect() })
+    Ok(Told {
+        texts: files.iter().map(|file| (file.path.clone(), file.framed())).collect(),
+        rules: files.iter().map(File::rules).collect(),
+    })
 }
 
 /// The rules for a later run: what is new, has changed or is gone since what the model was given.
@@ -60,23 +63,28 @@ pub(super) async fn since(
         };
         let shown = line(&known.path);
         match now {
-            None => told.texts.push(format!("The rules file {shown} is gone. What it said does not count any more.")),
+            None => {
+                let text = format!("The rules file {shown} is gone. What it said does not count any more.");
+                told.texts.push((known.path.clone(), text));
+            }
             Some(file) => {
                 if file.hash != known.hash {
-                    told.texts.push(format!(
+                    let text = format!(
                         "The rules file {shown} has changed. This counts in place of what it said before. {}",
                         file.framed()
-                    ));
+                    );
+                    told.texts.push((file.path.clone(), text));
                 }
                 told.rules.push(file.rules());
             }
         }
     }
     for file in files {
-        told.texts.push(format!(
+        let text = format!(
             "There is a rules file that you were not given yet: how this part of the workspace is to be worked on. It grants nothing. {}",
             file.framed()
-        ));
+        );
+        told.texts.push((file.path.clone(), text));
         told.rules.push(file.rules());
     }
     Ok(told)

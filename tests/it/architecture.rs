@@ -17,8 +17,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("settings", &["protocol"]),
     ("model", &["protocol", "settings"]),
     ("crash", &["log", "model"]),
-    ("tool", &["protocol", "text", "edit", "editor", "permission", "disk", "settings", "model"]),
-    ("context", &["protocol", "model"]),
+    ("context", &["protocol", "settings", "model"]),
+    ("tool", &["protocol", "text", "edit", "editor", "permission", "disk", "settings", "model", "context"]),
     ("store", &["crash", "protocol", "model", "context"]),
     ("agent", &["crash", "protocol", "editor", "permission", "settings", "model", "tool", "context"]),
     ("command", &["protocol", "settings"]),
@@ -36,6 +36,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "settings",
             "model",
             "tool",
+            "context",
             "store",
             "agent",
             "command",
@@ -61,7 +62,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "workspace",
         ],
     ),
-    ("cli", &["protocol", "framing", "text", "edit", "settings", "model", "tool", "store", "session"]),
+    ("cli", &["protocol", "framing", "text", "edit", "settings", "model", "tool", "context", "store", "session"]),
 ];
 
 /// Words that stand only where their room is. Tests beside the code are no part of the house.

@@ -55,14 +55,14 @@ fn acknowledged(lines: &[String]) -> BTreeMap<String, Vec<String>> {
 }
 
 fn said(text: &str) -> Record {
-    Record::Item { run: None, item: Arc::new(Item::User { text: text.to_owned() }) }
+    Record::Item { run: None, item: Arc::new(Item::told(text)) }
 }
 
 /// The first word of what each record says.
 fn texts(records: &[Stored]) -> Vec<String> {
     let text = |stored: &Stored| match &stored.record {
         Some(Record::Item { item, .. }) => match &**item {
-            Item::User { text } => text.split(' ').next().unwrap_or_default().to_owned(),
+            Item::User { text, .. } => text.split(' ').next().unwrap_or_default().to_owned(),
             _ => String::new(),
         },
         _ => String::new(),

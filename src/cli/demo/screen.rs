@@ -113,7 +113,7 @@ impl Screen {
                 self.line(&text);
             }
             Event::Retrying { reason, delay_ms, .. } => self.note(&format!("trying again in {delay_ms} ms: {reason}")),
-            Event::Usage { usage, context } => self.count(usage, context),
+            Event::Usage { usage, context, .. } => self.count(usage, context),
             Event::RunFinished { status, .. } => self.finished(&format!("{status:?}").to_lowercase()),
             _ => {}
         }

@@ -1,10 +1,15 @@
 //! One session: its model, its figures, its rules files, its runs.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::cli::table::{table, words};
+use crate::context::Summary;
 use crate::protocol::{ContextSource, ContextUse, Event, RunSnapshot, RunStatus, Usage, utc};
 use crate::session::export::SessionView;
+use crate::settings::Settings;
 use crate::store::{Owner, Record, Rules, SessionRow, Standing, Store, StoreError, Stored};
 
 /// Runs that are shown, the newest.
@@ -21,18 +26,29 @@ pub(super) struct Shown {
     model: Option<String>,
     items: usize,
     context: Option<ContextUse>,
+    /// How often the beginning of the history was summarised.
+    compactions: u32,
+    /// What the model is shown in its place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<Arc<Summary>>,
     usage: Usage,
+    /// Of everything that was sent, what the provider read from its cache.
+    cached_share: Option<f64>,
+    /// What all requests come to at the prices of the settings.
+    cost: Option<f64>,
     requests: u64,
     /// Records whose figures retention has dropped.
     pruned: u64,
     rules: Vec<Rules>,
     runs: Vec<RunSnapshot>,
     #[serde(skip)]
+    by_model: BTreeMap<String, Usage>,
+    #[serde(skip)]
     row: Standing,
 }
 
 impl Shown {
-    pub(super) async fn of(store: &dyn Store, row: SessionRow) -> Result<Self, StoreError> {
+    pub(super) async fn of(store: &dyn Store, settings: &Settings, row: SessionRow) -> Result<Self, StoreError> {
         let (row, records) = store.resume(row.id).await?;
         let stored = store.runs(row.id, RUNS).await?;
         let mut shown = Self {
@@ -40,16 +56,23 @@ impl Shown {
             model: None,
             items: 0,
             context: None,
+            compactions: 0,
+            summary: None,
+            cached_share: None,
+            cost: None,
             usage: Usage::default(),
             requests: 0,
             pruned: 0,
             rules: Vec::new(),
             runs: Vec::new(),
+            by_model: BTreeMap::new(),
             row,
         };
         for record in &records {
             shown.take(record);
         }
+        shown.cached_share = shown.usage.cached_share();
+        shown.cost = settings.cost(&shown.by_model, &shown.usage);
         if shown.model.is_none()
             && let Some(run) = stored.last()
         {
@@ -83,21 +106,36 @@ impl Shown {
             }
             Some(Record::Checkpoint(checkpoint)) => {
                 self.items = checkpoint.items.len();
+                self.compactions = checkpoint.summary.as_ref().map_or(0, |summary| summary.compactions);
+                self.summary.clone_from(&checkpoint.summary);
+                if checkpoint.model.is_some() {
+                    self.model.clone_from(&checkpoint.model);
+                }
                 self.usage = checkpoint.usage;
+                self.by_model.clone_from(&checkpoint.by_model);
                 self.requests = checkpoint.requests;
                 self.context = checkpoint.context;
                 self.rules.clone_from(&checkpoint.rules);
             }
             Some(Record::Item { .. }) => self.items += 1,
             Some(Record::Event(envelope)) => {
-                if let Event::Usage { usage, context } = &envelope.event {
+                if let Event::Usage { usage, context, aside, .. } = &envelope.event {
                     self.usage.add(usage);
                     self.requests += 1;
-                    self.context = Some(*context);
+                    if let Some(model) = aside.as_ref().map(|aside| &aside.model).or(self.model.as_ref()) {
+                        self.by_model.entry(model.clone()).or_default().add(usage);
+                    }
+                    // What a summary cost says nothing of the history.
+                    if aside.is_none() {
+                        self.context = Some(*context);
+                    }
                 }
             }
-            Some(Record::Changed(_) | Record::Undone(_)) => {}
-            Some(Record::Totals(totals)) => (self.usage, self.requests) = (totals.usage, totals.requests),
+            Some(Record::Changed(_) | Record::Undone(_) | Record::Exceeded { .. } | Record::Previewed(_)) => {}
+            Some(Record::Totals(totals)) => {
+                (self.usage, self.requests) = (totals.usage, totals.requests);
+                self.by_model.clone_from(&totals.by_model);
+            }
         }
     }
 
@@ -116,7 +154,14 @@ impl Shown {
         facts.push(("Model", self.model.as_deref().map_or_else(|| "not known".to_owned(), words)));
         facts.push(("Items", self.items.to_string()));
         facts.push(("Context", self.context.as_ref().map_or_else(|| "not known".to_owned(), context)));
+        if self.compactions > 0 {
+            let times = if self.compactions == 1 { "once".to_owned() } else { format!("{} times", self.compactions) };
+            facts.push(("Compacted", format!("{times}; --search finds what was said before")));
+        }
         facts.push(("Tokens", self.tokens()));
+        if let Some(cost) = self.cost {
+            facts.push(("Cost", format!("{cost:.4}, at the prices of the settings")));
+        }
         for (index, rules) in self.rules.iter().enumerate() {
             let hash: String = rules.hash.to_string().chars().take(12).collect();
             facts.push((if index == 0 { "Rules" } else { "" }, format!("{} ({hash})", words(&rules.path))));
@@ -147,6 +192,9 @@ impl Shown {
             figure(output),
             self.requests
         );
+        if let Some(share) = self.cached_share {
+            text.push_str(&format!("; {:.0}% of the input from the cache", share * 100.0));
+        }
         if self.pruned > 0 {
             text.push_str(&format!("; without the figures in {} records that retention has dropped", self.pruned));
         }

@@ -1,6 +1,8 @@
 use super::*;
+use crate::model::Item;
 use crate::protocol::{ContextSource, ContextUse, Envelope, Event, Mode, RunId, RunSnapshot, RunStatus, Usage, now_ms};
-use crate::store::{Batch, Begins, Head, Parent, Prepared, Record, Rules, RunMoved};
+use crate::settings::Price;
+use crate::store::{Batch, Begins, Head, Parent, Prepared, Record, Rules, RunMoved, Totals};
 
 const FOLDER: &str = "/home/p/app";
 
@@ -8,12 +10,13 @@ const FOLDER: &str = "/home/p/app";
 struct World {
     store: Sqlite,
     folder: Folder,
+    settings: Settings,
 }
 
 impl World {
     async fn new() -> Self {
         let store = Sqlite::in_memory().await.expect("a database in memory");
-        Self { store, folder: Folder::named(FOLDER) }
+        Self { store, folder: Folder::named(FOLDER), settings: Settings::default() }
     }
 
     /// A session with a finished run for each prompt. Gives the runs.
@@ -61,7 +64,7 @@ impl World {
         let mut records = vec![
             told(1, Event::RunStarted { prompt: prompt.into(), command: None }),
             Record::Prepared(Box::new(prepared)),
-            told(2, Event::Usage { usage, context }),
+            told(2, Event::cost(usage, context, 1)),
         ];
         if status.is_final() {
             records.push(told(3, Event::RunFinished { status, result_text: Some("Done.".into()), error: None }));
@@ -86,7 +89,7 @@ impl World {
     }
 
     async fn said(&self, line: &str) -> Result<Said, String> {
-        arguments(line).answer(&self.store, &self.folder).await
+        arguments(line).answer(&self.store, &self.folder, &self.settings).await
     }
 
     async fn text(&self, line: &str) -> String {
@@ -157,6 +160,66 @@ async fn s10_show_says_model_items_context_tokens_requests_rules_and_runs() {
 }
 
 #[tokio::test]
+async fn p7_show_says_what_a_session_cost_where_that_is_known() {
+    let mut world = World::new().await;
+    let (id, _) = world.session("Fix", &["a", "b"]).await;
+    assert!(!world.text("show").await.contains("Cost"));
+    assert_eq!(world.json("show --json").await["cost"], serde_json::Value::Null);
+
+    let price = Price { input: Some(1000.0), output: Some(10_000.0), cache_read: Some(100.0), cache_write: None };
+    let model = crate::settings::ModelSettings { price: Some(price), ..Default::default() };
+    world.settings.models.insert("scripted/demo".into(), model);
+    let text = world.text("show").await;
+    assert!(text.contains("Cost       0.6600, at the prices of the settings\n"), "{text}");
+    let cost = world.json("show --json").await["cost"].as_f64().expect("a number");
+    assert!((cost - 0.66).abs() < 1e-9, "{cost}");
+
+    // Sums of before requests were counted by model.
+    let head = world.store.session(id).await.expect("read").expect("there").head;
+    let usage = Usage { input: Some(5000), output: Some(50), ..Usage::default() };
+    let by_model = [("scripted/demo".to_owned(), Usage { input: Some(400), ..usage })].into();
+    let totals = Record::Totals(Totals { usage, requests: 9, by_model });
+    let records = vec![totals];
+    let batch = Batch { session: id, begins: None, after: head, records, contents: Vec::new(), runs: Vec::new() };
+    world.store.append(batch).await.expect("kept");
+    assert_eq!(world.json("show --json").await["cost"], serde_json::Value::Null);
+}
+
+#[tokio::test]
+async fn c19_show_finds_what_was_said_in_a_session() {
+    let world = World::new().await;
+    let (id, _) = world.session("Fix", &["a"]).await;
+    let head = world.store.session(id).await.expect("read").expect("there").head;
+    let item = |item| Record::Item { run: None, item: std::sync::Arc::new(item) };
+    let records = vec![
+        item(Item::asked("Fix the parser.", None)),
+        item(Item::told("first line\n  the \u{1b}[2JPARSER is here\nlast line")),
+    ];
+    let batch = Batch { session: id, begins: None, after: head, records, contents: Vec::new(), runs: Vec::new() };
+    world.store.append(batch).await.expect("kept");
+    let text = world.text("show --search pars").await;
+    let day = &utc(now_ms())[..10];
+    let lines: Vec<String> = text.lines().map(|line| line.replace(day, "DAY")).collect();
+    assert!(lines[0].starts_with("record 6  DAY ") && lines[0].ends_with(" UTC  program"), "{text}");
+    assert_eq!(lines[1..4], ["  first line", "    the [2JPARSER is here", "  last line"], "{text}");
+    assert!(lines[5].starts_with("record 5") && lines[5].ends_with("person"), "{text}");
+    assert_eq!(lines[6..], ["  Fix the parser."], "{text}");
+
+    let json = world.json(&format!("show {id} --search fix --json")).await;
+    assert_eq!(json["sessionId"], id.to_string());
+    assert_eq!((&json["query"], json["found"].as_array().map(Vec::len)), (&json!("fix"), Some(1)));
+    assert_eq!((&json["found"][0]["record"], &json["found"][0]["who"]), (&json!(5), &json!("person")));
+    assert_eq!(json["found"][0]["excerpt"], "Fix the parser.");
+    assert!(json["found"][0]["atMs"].is_u64() && json["found"][0]["title"] == "", "{json}");
+
+    let nothing = world.text("show --search moon").await;
+    assert!(nothing.starts_with(&format!("Nothing in session {id} holds all of: moon\n")), "{nothing}");
+    assert_eq!(world.json("show --search moon --json").await["found"], json!([]));
+    let error = world.fails("show --search \"\"").await;
+    assert!(error.starts_with("the query is empty"), "{error}");
+}
+
+#[tokio::test]
 async fn a_session_is_meant_by_the_beginning_of_its_id_when_that_is_unambiguous() {
     let world = World::new().await;
     let (one, _) = world.session("One", &["a"]).await;
@@ -169,9 +232,14 @@ async fn a_session_is_meant_by_the_beginning_of_its_id_when_that_is_unambiguous(
     assert!(world.text("export").await.starts_with("# Two\n"), "the active one by default");
     // A whole id is known from anywhere.
     let elsewhere = Folder::named("/elsewhere");
-    let said = arguments(&format!("export {one}")).answer(&world.store, &elsewhere).await.expect("found");
+    let said = arguments(&format!("export {one}"))
+        .answer(&world.store, &elsewhere, &Settings::default())
+        .await
+        .expect("found");
     assert!(said.text.starts_with("# One\n"), "{}", said.text);
-    let said = arguments(&format!("export {}", &one.to_string()[..35])).answer(&world.store, &elsewhere).await;
+    let said = arguments(&format!("export {}", &one.to_string()[..35]))
+        .answer(&world.store, &elsewhere, &Settings::default())
+        .await;
     assert!(said.is_err(), "a beginning is not");
 }
 
@@ -250,11 +318,11 @@ async fn delete_refuses_a_session_that_another_process_works_in() {
     let dir = tempfile::tempdir().expect("a folder");
     let open = async || Sqlite::open(dir.path()).await.expect("a database").0;
     // A second opening is another process to the store.
-    let editor = World { store: open().await, folder: Folder::named(FOLDER) };
+    let editor = World { store: open().await, folder: Folder::named(FOLDER), settings: Settings::default() };
     let (id, _) = editor.session("Fix", &["a"]).await;
     let head = editor.store.session(id).await.expect("read").expect("there").head;
     editor.run(id, RunId::new(), head, None, "b", RunStatus::Executing).await;
-    let world = World { store: open().await, folder: Folder::named(FOLDER) };
+    let world = World { store: open().await, folder: Folder::named(FOLDER), settings: Settings::default() };
     let error = world.fails(&format!("delete {id}")).await;
     assert!(error.contains(&id.to_string()) && error.contains("Nothing was deleted"), "{error}");
     assert!(world.text("show").await.contains("executing"));
@@ -306,6 +374,7 @@ fn wrong_usage_is_status_2() {
         "sessions export a --format yaml",
         "sessions list a",
         "sessions show a b",
+        "sessions show --search",
         "sessions list --workspace",
     ] {
         let parsed = crate::cli::Cli::try_parse_from(["cowrite"].into_iter().chain(line.split(' ')));

@@ -139,6 +139,10 @@ impl Dialect for Messages {
         Some(200_000)
     }
 
+    fn marks(&self) -> bool {
+        true
+    }
+
     fn error(&self, trouble: Trouble) -> Reply {
         let (status, kind, message) = match trouble {
             Trouble::Overflow => {

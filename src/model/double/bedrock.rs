@@ -133,6 +133,10 @@ impl Dialect for Bedrock {
         body
     }
 
+    fn marks(&self) -> bool {
+        true
+    }
+
     fn error(&self, trouble: Trouble) -> Reply {
         let (status, kind, message) = match trouble {
             Trouble::Overflow => (400, "ValidationException", "Input is too long for requested model."),

@@ -37,6 +37,8 @@ impl Choice {
 pub struct Connected {
     /// Who answers.
     pub provider: Arc<dyn Provider>,
+    /// Who summarises long conversations: the model that the settings name for it, else the same.
+    pub summariser: Arc<dyn Provider>,
     /// Which one it is, and why.
     pub choice: Choice,
 }
@@ -74,9 +76,21 @@ pub(super) async fn connect_with(
         return Err(unusable(choice.table(), &[missing]));
     }
     let name = choice.name.clone();
-    let building = move || build(&settings, &environment, &name, Arc::new(Catalog::load(state.as_deref())));
-    let provider = apart(building).await??;
-    Ok(Connected { provider, choice })
+    let building = move || {
+        let catalog = Arc::new(Catalog::load(state.as_deref()));
+        let provider = build(&settings, &environment, &name, catalog.clone())?;
+        let other = settings.compaction.model.as_ref().filter(|other| **other != name);
+        let summariser = other.and_then(|other| match build(&settings, &environment, other, catalog) {
+            Ok(summariser) => Some(summariser),
+            Err(error) => {
+                tracing::warn!(%error, "compaction.model cannot be used; the session's own model summarises");
+                None
+            }
+        });
+        Ok((provider.clone(), summariser.unwrap_or(provider)))
+    };
+    let (provider, summariser) = apart(building).await??;
+    Ok(Connected { provider, summariser, choice })
 }
 
 /// Does something on a thread that may wait for the disk.

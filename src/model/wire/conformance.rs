@@ -104,6 +104,15 @@ const WIRES: &[Door] = &[
     },
 ];
 
+/// A provider that asks the double at this address, by what the double calls the wire; `known` is what the settings say of its
+/// model.
+pub(in crate::model) fn provider(name: &str, base: &str, known: &str) -> Arc<dyn Provider> {
+    let door = WIRES.iter().find(|door| door.name == name).unwrap();
+    // One whose family takes the marks of the cache.
+    let model = if name == "bedrock" { "eu.anthropic.claude-m-1-v1:0" } else { door.model() };
+    door.provider_in(base, model, "", &format!("[models.\"double/{model}\"]\n{known}\n"))
+}
+
 impl Door {
     fn wire(&self) -> Box<dyn Wire> {
         (self.wire)(Model { id: self.model().to_owned(), max_output: None, temperature: None })
@@ -129,9 +138,13 @@ impl Door {
     }
 
     fn provider_of(&self, base: &str, more: &str) -> Arc<dyn Provider> {
-        let (model, below, settings) = (self.model(), self.below, self.settings);
+        self.provider_in(base, self.model(), more, "")
+    }
+
+    fn provider_in(&self, base: &str, model: &str, more: &str, tables: &str) -> Arc<dyn Provider> {
+        let (below, settings) = (self.below, self.settings);
         let settings = format!(
-            "model = \"double/{model}\"\n[limits]\nidle_seconds = {SILENCE}\n[providers.double]\n{settings}\n{more}base_url = \
+            "model = \"double/{model}\"\n[limits]\nidle_seconds = {SILENCE}\n{tables}[providers.double]\n{settings}\n{more}base_url = \
              \"{base}{below}\""
         );
         let catalog = Arc::new(Catalog::load(None));

@@ -11,7 +11,7 @@ use futures::stream::{self, StreamExt};
 use serde_json::Value;
 
 use crate::model::script::{Call, Count, Delta, Failure, FailureKind, Rule, Script, Turn};
-use crate::model::{Item, ModelError, Provider, Request, StreamEvent, TurnStream};
+use crate::model::{Item, ModelError, Provider, Purpose, Request, StreamEvent, TurnStream};
 
 /// A model that plays a script.
 pub(crate) struct Scripted {
@@ -80,10 +80,16 @@ impl Scripted {
     }
 }
 
+/// What a summary says when the script says nothing of one.
+fn plain_summary() -> Turn {
+    let text = "Goal: what the person asked for. Done: the steps so far. Next: go on with the newest request.";
+    Turn { deltas: vec![Delta::Text(text.to_owned())], ..Turn::default() }
+}
+
 /// The newest message of the person and its place.
 fn prompt(items: &[std::sync::Arc<Item>]) -> Option<(usize, &str)> {
     items.iter().enumerate().rev().find_map(|(at, item)| match &**item {
-        Item::User { text } => Some((at, text.as_str())),
+        Item::User { text, .. } => Some((at, text.as_str())),
         _ => None,
     })
 }
@@ -100,7 +106,14 @@ impl Provider for Scripted {
 
     async fn stream(&self, request: Request) -> Result<TurnStream, ModelError> {
         check::history(&request.items)?;
-        let turn = self.turn(&request)?;
+        let summary;
+        let turn = match request.purpose {
+            Purpose::Turn => self.turn(&request)?,
+            Purpose::Summary => {
+                summary = self.script.summary.clone().unwrap_or_else(plain_summary);
+                &summary
+            }
+        };
         if let Some(expect) = &turn.expect {
             check::expected(expect, &request)?;
         }

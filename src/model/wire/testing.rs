@@ -107,11 +107,12 @@ pub(crate) fn request(items: Vec<Item>) -> Request {
         items: items.into_iter().map(Arc::new).collect(),
         max_output: None,
         cache_key: None,
+        purpose: crate::model::Purpose::Turn,
     }
 }
 
 pub(crate) fn user(text: &str) -> Item {
-    Item::User { text: text.to_owned() }
+    Item::told(text)
 }
 
 pub(crate) fn said(model: &str, blocks: Vec<Block>) -> Item {

@@ -6,6 +6,7 @@ use super::{Actor, Waiting};
 use crate::protocol::{Event, RunId, RunStatus, SessionId};
 use crate::session::fork;
 use crate::session::outlet::Told;
+use crate::session::runs::envelope;
 use crate::session::stage::Stage;
 use crate::store::{Head, StoreError};
 
@@ -14,6 +15,18 @@ impl Actor {
     pub(super) fn tell(&mut self, run: RunId, event: Event) {
         // An event that its run's state does not allow came too late.
         let _ = self.runs.stage(&mut self.stage, run, event);
+    }
+
+    /// Stages an event of the live run; of the session itself between runs.
+    pub(super) fn tell_here(&mut self, event: Event) {
+        match self.live.as_ref().map(|live| live.run) {
+            Some(run) => self.tell(run, event),
+            None => {
+                self.stage.told += 1;
+                let told = envelope(None, self.session, self.stage.told, event);
+                self.stage.tell(told);
+            }
+        }
     }
 
     /// Tells a piece of a stream at once; it is recorded with its block.
@@ -49,7 +62,10 @@ impl Actor {
             Ok(head) => {
                 self.begins = None;
                 self.head = head;
-                stage.records.iter().for_each(|record| self.state.apply(record));
+                let first = head.record + 1 - stage.records.len() as u64;
+                for (record, number) in stage.records.iter().zip(first..) {
+                    self.state.apply(record, number);
+                }
                 self.runs.publish(&stage, head);
                 self.runs.set_figures(self.state.figures());
                 stage.answer(&self.state, &Ok(()));

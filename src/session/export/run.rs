@@ -82,7 +82,7 @@ impl Section {
             Record::Event(envelope) => self.event(&envelope.event),
             // The edit is told by its event.
             Record::Changed(_) => {}
-            Record::Totals(_) => {}
+            Record::Totals(_) | Record::Exceeded { .. } | Record::Previewed(_) => {}
             Record::Undone(undone) => {
                 let files: Vec<String> = undone.uris.iter().map(|uri| inline(&self.shown(uri))).collect();
                 self.say(format!(
@@ -90,6 +90,8 @@ impl Section {
                     files.join(", ")
                 ));
             }
+            // A compaction is told by its event, and one that was only kept changes nothing.
+            Record::Checkpoint(checkpoint) if checkpoint.reason != "cleared" => {}
             Record::Checkpoint(checkpoint) => {
                 self.say(format!("*Here the history was {}.*", inline(&checkpoint.reason)));
             }
@@ -119,9 +121,9 @@ impl Section {
 
     fn item(&mut self, of_run: bool, item: &Item) {
         match item {
-            Item::User { text } if !of_run => self.say(format!("**Told between runs**\n\n{}", quote(text))),
+            Item::User { text, .. } if !of_run => self.say(format!("**Told between runs**\n\n{}", quote(text))),
             // The event has told what the person typed; this is what was made of it.
-            Item::User { text } => {
+            Item::User { text, .. } => {
                 if !self.prompted {
                     self.prompt(text);
                 }
@@ -170,8 +172,9 @@ impl Section {
                 let failed = if *ok { "" } else { "failed: " };
                 self.say(format!("- {}: {failed}{}", inline(command), inline(summary)));
             }
-            Event::CompactionFinished { before, after, error: None, .. } => {
-                self.say(format!("*The conversation was compacted from {before} to {after} tokens.*"));
+            Event::CompactionFinished { before, after, error: None, notice, .. } => {
+                let notice = notice.as_ref().map(|notice| format!(" ({})", inline(notice))).unwrap_or_default();
+                self.say(format!("*The conversation was compacted from {before} to {after} tokens{notice}.*"));
             }
             Event::Usage { usage, .. } => {
                 self.usage.add(usage);

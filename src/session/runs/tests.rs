@@ -176,7 +176,7 @@ fn r3_event_and_snapshot_change_together() {
     let runs = runs(10);
     let (run, _) = runs.create("p").expect("room");
     let context = ContextUse { used: 1, limit: None, source: ContextSource::Measured };
-    let usage = Event::Usage { usage: Usage { input: Some(3), ..Usage::default() }, context };
+    let usage = Event::cost(Usage { input: Some(3), ..Usage::default() }, context, 1);
     record(&runs, run, vec![started(), usage.clone(), usage]);
     let snapshot = runs.snapshot(run).expect("known");
     assert_eq!((snapshot.event_count, snapshot.usage.input), (3, Some(6)));

@@ -20,6 +20,7 @@ const STEPS: &[(i64, &str, &str)] = &[(1, "sessions", include_str!("migrations/0
 /// What connections are set to.
 const READING: &str = include_str!("reading.sql");
 const WRITING: &str = include_str!("writing.sql");
+const INDEX: &str = include_str!("index.sql");
 
 /// Where sqlx notes which steps were taken.
 const LEDGER: &str = "_sqlx_migrations";
@@ -29,17 +30,28 @@ const LEDGER: &str = "_sqlx_migrations";
 pub(super) struct Place {
     file: Option<PathBuf>,
     options: SqliteConnectOptions,
+    /// What a connection that writes is set to besides.
+    writing: &'static str,
 }
 
 impl Place {
     pub(super) fn file(path: &Path) -> Self {
         let options = SqliteConnectOptions::new().filename(path).busy_timeout(PATIENCE).disable_statement_logging();
-        Self { file: Some(path.to_owned()), options }
+        Self { file: Some(path.to_owned()), options, writing: WRITING }
     }
 
     pub(super) fn memory() -> Self {
         let options = SqliteConnectOptions::new().filename(":memory:").in_memory(true).disable_statement_logging();
-        Self { file: None, options }
+        Self { file: None, options, writing: WRITING }
+    }
+
+    /// Where the index of this database is: in the file, or in memory as the database is.
+    pub(super) fn index(&self, file: Option<&Path>) -> Self {
+        let options = match file {
+            Some(file) => self.options.clone().filename(file),
+            None => self.options.clone(),
+        };
+        Self { file: file.map(Path::to_owned), options, writing: INDEX }
     }
 
     /// How long its connections wait for another process.
@@ -58,7 +70,7 @@ impl Place {
             let mut connection = self.options.clone().read_only(reading).connect().await?;
             sqlx::raw_sql(READING).execute(&mut connection).await?;
             if !reading {
-                sqlx::raw_sql(WRITING).execute(&mut connection).await?;
+                sqlx::raw_sql(self.writing).execute(&mut connection).await?;
             }
             Ok(connection)
         })

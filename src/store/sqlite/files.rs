@@ -35,6 +35,11 @@ pub(super) fn prepare(folder: &Path, file: &Path) -> Result<(), OpenError> {
         return Err(OpenError(format!("{} is no folder; move it away, {ANOTHER_FOLDER}", folder.display())));
     }
     own(folder, &about, 0o700)?;
+    prepare_file(file)
+}
+
+/// The same for a database and what lies beside it.
+pub(super) fn prepare_file(file: &Path) -> Result<(), OpenError> {
     for path in ["", SIDES[0], SIDES[1], SIDES[2]].map(|ending| with_ending(file, ending)) {
         match fs::metadata(&path) {
             Ok(about) if !about.is_file() => {
@@ -47,6 +52,17 @@ pub(super) fn prepare(folder: &Path, file: &Path) -> Result<(), OpenError> {
     }
     // Opening for writing says early, and in the system's words, what SQLite would only hint at.
     private().open(file).map_err(|error| no(file, &error))?;
+    Ok(())
+}
+
+/// Removes a database with what lies beside it.
+pub(super) fn remove(file: &Path) -> io::Result<()> {
+    for ending in SIDES.into_iter().chain([""]) {
+        match fs::remove_file(with_ending(file, ending)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::OpenError;
 use super::connection::{Place, check_shape, is_foreign, migrate, newest_version, version};
 use super::fail::{Cause, sentence};
-use super::files;
+use super::{files, index};
 
 /// The database's name in the state folder.
 const NAME: &str = "sessions.db";
@@ -39,6 +39,8 @@ pub(super) async fn open(folder: &Path, patience: Duration, set_damaged_aside: b
             Ok((write, read)) => return Ok(Opened { place, write, read, notice }),
             Err(Trouble::Damaged(what)) if set_damaged_aside && notice.is_none() => {
                 notice = Some(set_aside(&file, &what)?);
+                // It names what is in the one that was moved.
+                let _ = files::remove(&file.with_file_name(index::NAME));
                 files::prepare(folder, &file)?;
             }
             // Switching on the log does not wait for others by itself.

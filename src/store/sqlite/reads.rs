@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
 
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
@@ -14,6 +15,7 @@ use super::fail::{damaged, failed};
 use super::owners::{Owners, Process};
 use super::prepare::{HERE, PRUNED};
 use super::row::{Read, id, int};
+use crate::model::Item;
 use crate::protocol::{Envelope, RunId, SessionId};
 use crate::store::{Hash, Head, Parent, Record, SessionRow, Standing, StoreError, Stored, StoredRun};
 
@@ -79,6 +81,27 @@ const EVENTS: &str = records!(
     "AND r.kind = 'event' AND r.stored <> 2 AND r.run = $7 AND r.sequence > $5 ORDER BY r.sequence"
 );
 const TOLD: &str = records!("r.sequence", "AND r.kind = 'told' AND r.sequence > $5 ORDER BY r.sequence");
+
+const ITEMS_AFTER: &str = records!("r.number", "AND r.kind = 'item' AND r.number > $5 ORDER BY r.number");
+const ITEMS_BEFORE: &str = records!("r.number", "AND r.kind = 'item' AND r.number < $5 ORDER BY r.number DESC");
+const ITEMS_PICKED: &str = records!(
+    "r.number",
+    "AND r.kind = 'item' AND r.number > $5 AND r.number IN \
+     ($7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) ORDER BY r.number DESC"
+);
+
+/// Entries that are read at a time where each of them is looked at: a results entry may be large.
+const LOOKED_AT: usize = 64;
+
+/// An entry of a session's history in its place.
+pub(super) struct Entry {
+    /// Whose record it is: the session's, or that of one that it forks from.
+    pub(super) session: String,
+    pub(super) number: u64,
+    pub(super) at_ms: u64,
+    /// `None` when it is not as it was kept.
+    pub(super) item: Option<Arc<Item>>,
+}
 
 /// A bundle of runs: words, snapshots.
 macro_rules! runs {
@@ -244,8 +267,92 @@ impl Reader<'_> {
         unpack(content, size, hash).map_err(|what| self.damaged(&what))
     }
 
+    /// The most entries that [`Reader::picked`] reads.
+    pub(super) const PICKED: usize = 16;
+
+    /// These entries of a stretch of records, newest first.
+    pub(super) async fn picked(&mut self, segment: &Segment, numbers: &[u64]) -> Result<Vec<Entry>, StoreError> {
+        self.entries(ITEMS_PICKED, segment, 0, Self::PICKED, Some(numbers)).await
+    }
+
+    /// The next entries behind a record, oldest first.
+    pub(super) async fn entries_after(
+        &mut self,
+        segment: &Segment,
+        after: u64,
+        most: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.entries(ITEMS_AFTER, segment, after, most, None).await
+    }
+
+    /// The next entries before a record, newest first.
+    pub(super) async fn entries_before(&mut self, segment: &Segment, before: u64) -> Result<Vec<Entry>, StoreError> {
+        self.entries(ITEMS_BEFORE, segment, before, LOOKED_AT, None).await
+    }
+
+    /// The newest entry before a record.
+    pub(super) async fn entry_before(&mut self, segment: &Segment, before: u64) -> Result<Option<Entry>, StoreError> {
+        Ok(self.entries(ITEMS_BEFORE, segment, before, 1, None).await?.pop())
+    }
+
+    /// The link of a record that a session has of its own.
+    pub(super) async fn link_of(&mut self, session: &str, record: u64) -> Result<Option<Hash>, StoreError> {
+        let row = sqlx::query("SELECT hash FROM records WHERE session = $1 AND number = $2")
+            .bind(session)
+            .bind(int(record))
+            .fetch_optional(&mut *self.connection)
+            .await;
+        row.and_then(|row| row.map(|row| row.hash(0)).transpose()).map_err(|error| self.failed(&error))
+    }
+
+    /// Entries of a stretch of records. One that is not as it was kept hides no other: it comes without what it said.
+    async fn entries(
+        &mut self,
+        question: &'static str,
+        segment: &Segment,
+        place: u64,
+        most: usize,
+        picked: Option<&[u64]>,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let mut query = sqlx::query(question)
+            .bind(&segment.session)
+            .bind(int(segment.low))
+            .bind(int(segment.high))
+            .bind([].as_slice())
+            .bind(int(place))
+            .bind(int(most as u64));
+        if let Some(picked) = picked {
+            // Records count from 1, so nothing is found for a 0.
+            for nth in 0..Self::PICKED {
+                query = query.bind(int(picked.get(nth).copied().unwrap_or_default()));
+            }
+        }
+        let row = query.fetch_one(&mut *self.connection).await.map_err(|error| self.failed(&error))?;
+        let mut entries = Vec::new();
+        if row.is_null(0).map_err(|error| self.failed(&error))? {
+            return Ok(entries);
+        }
+        let text = row.text(0).map_err(|error| self.failed(&error))?;
+        let bytes = row.any_bytes(1).map_err(|error| self.failed(&error))?;
+        let (mut words, mut pieces) = (Words::new(&text), Pieces::new(bytes));
+        while let Some(place) = words.next() {
+            let number =
+                place.parse().map_err(|_| self.damaged(&format!("a record has the impossible place {place:?}")))?;
+            let (at_ms, item) = match self.one(&segment.session, &mut words, &mut pieces) {
+                Ok(Stored { at_ms, record: Some(Record::Item { item, .. }), .. }) => (at_ms, Some(item)),
+                Ok(stored) => (stored.at_ms, None),
+                Err(error) => {
+                    tracing::warn!(%error, "a record is passed over");
+                    (0, None)
+                }
+            };
+            entries.push(Entry { session: segment.session.clone(), number, at_ms, item });
+        }
+        Ok(entries)
+    }
+
     /// The chain of a session that must be there.
-    async fn chain(&mut self, session: SessionId) -> Result<Vec<Segment>, StoreError> {
+    pub(super) async fn chain(&mut self, session: SessionId) -> Result<Vec<Segment>, StoreError> {
         let chain = chain(self.connection, session).await.map_err(|error| self.failed(&error))?;
         if chain.is_empty() { Err(StoreError::NoSession(session)) } else { Ok(chain) }
     }

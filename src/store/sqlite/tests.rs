@@ -2,7 +2,9 @@
 
 mod basics;
 mod opening;
+mod planted;
 mod removal;
+mod searching;
 mod verifying;
 
 use tempfile::TempDir;
@@ -113,7 +115,7 @@ impl Pen {
 }
 
 pub(super) fn said(text: &str) -> Record {
-    Record::Item { run: None, item: Arc::new(crate::model::Item::User { text: text.to_owned() }) }
+    Record::Item { run: None, item: Arc::new(crate::model::Item::told(text)) }
 }
 
 pub(super) fn checkpoint(reason: &str) -> Record {
@@ -140,7 +142,7 @@ pub(super) fn says(records: &[crate::store::Stored]) -> Vec<String> {
         .map(|stored| match &stored.record {
             None => format!("{} pruned", stored.number),
             Some(Record::Item { item, .. }) => match &**item {
-                crate::model::Item::User { text } => format!("{} {text}", stored.number),
+                crate::model::Item::User { text, .. } => format!("{} {text}", stored.number),
                 other => format!("{} {other:?}", stored.number),
             },
             Some(Record::Checkpoint(checkpoint)) => format!("{} checkpoint {}", stored.number, checkpoint.reason),

@@ -23,6 +23,7 @@ fn schemas_are_plain_and_fixed() {
     find {"additionalProperties":false,"properties":{"pattern":{"type":"string"}},"required":["pattern"],"type":"object"}
     list {"additionalProperties":false,"properties":{"path":{"type":"string"}},"type":"object"}
     read {"additionalProperties":false,"properties":{"end_line":{"minimum":1,"type":"integer"},"path":{"type":"string"},"start_line":{"minimum":1,"type":"integer"}},"required":["path"],"type":"object"}
+    recall {"additionalProperties":false,"properties":{"query":{"type":"string"}},"required":["query"],"type":"object"}
     search {"additionalProperties":false,"properties":{"glob":{"type":"string"},"path":{"type":"string"},"pattern":{"type":"string"}},"required":["pattern"],"type":"object"}
     write {"additionalProperties":false,"properties":{"content":{"type":"string"},"path":{"type":"string"}},"required":["path","content"],"type":"object"}
     "##);
@@ -44,8 +45,8 @@ fn strip(schema: &mut Value) {
 fn tools_are_chosen_by_name_and_by_access() {
     let names = |registry: &Registry| registry.names();
     let all = Registry::all();
-    assert_eq!(names(&all), "edit, find, list, read, search, write");
-    assert_eq!(names(&all.reading()), "find, list, read, search");
+    assert_eq!(names(&all), "edit, find, list, read, recall, search, write");
+    assert_eq!(names(&all.reading()), "find, list, read, recall, search");
     assert_eq!(names(&all.only(&["write".into(), "read".into(), "shell".into()])), "read, write");
     assert_eq!(all.access("edit"), Access::Write);
     assert_eq!(all.access("search"), Access::Read);
@@ -60,6 +61,7 @@ fn titles_say_what_a_call_does_and_cannot_act_on_a_terminal() {
         title("read", json!({"path": "src/lib.rs", "start_line": 3, "end_line": 9})),
         title("list", json!({})),
         title("find", json!({"pattern": "*.rs"})),
+        title("recall", json!({"query": "foo"})),
         title("search", json!({"pattern": "foo", "path": "src"})),
         title("search", json!({"pattern": "foo"})),
         title("edit", json!({"path": "src/lib.rs", "edits": []})),
@@ -72,6 +74,7 @@ fn titles_say_what_a_call_does_and_cannot_act_on_a_terminal() {
     Read src/lib.rs lines 3-9
     List the workspace
     Find *.rs
+    Look back for foo
     Search for foo in src
     Search for foo
     Edit src/lib.rs
@@ -127,7 +130,7 @@ async fn an_unknown_tool_and_plan_mode_are_answers() {
     let mut world = World::new(&[("a.txt", "")]);
     assert_eq!(
         world.fails("shell", json!({})).await,
-        "There is no tool shell. There are: edit, find, list, read, search, write"
+        "There is no tool shell. There are: edit, find, list, read, recall, search, write"
     );
     world.context.mode = Mode::Plan;
     let said = world.fails("write", json!({"path": "a.txt", "content": "x"})).await;

@@ -1,4 +1,6 @@
 use super::*;
+use crate::context::recall::NoRecall;
+use crate::model::Said;
 use crate::settings::{Layer, LayerName, merge};
 use crate::store::Hash;
 use crate::workspace::testing::World;
@@ -10,6 +12,7 @@ async fn set_up(world: &Arc<World>, mode: Mode, known: Known) -> Result<Ready, S
     let preparing = Preparing {
         state: None,
         session: SessionId::new(),
+        recall: Arc::new(NoRecall),
         ask: Ask { command: None, prompt: Some("Go on.".into()), target: None, session: None, mode: None },
         mode,
         settings: Arc::new(settings),
@@ -24,6 +27,15 @@ async fn set_up(world: &Arc<World>, mode: Mode, known: Known) -> Result<Ready, S
 /// The same, where nothing is in the way.
 async fn ready(world: &Arc<World>, mode: Mode, known: Known) -> Ready {
     set_up(world, mode, known).await.unwrap_or_else(|error| panic!("it must be set up: {error}"))
+}
+
+/// What notes say.
+fn said(notes: &[Item]) -> String {
+    let text = |item: &Item| match item {
+        Item::User { text, .. } => text.clone(),
+        other => format!("{other:?}"),
+    };
+    notes.iter().map(text).collect::<Vec<_>>().join("\n")
 }
 
 /// What the session knows after a run that was set up so.
@@ -43,8 +55,8 @@ async fn s2_the_first_run_renders_the_prompt_with_the_rules_and_says_what_it_gav
     assert!(system.contains("Use tabs."), "{system}");
     assert!(system.contains(&format!("Today is {}", &utc(now_ms())[..10])), "{system}");
     assert!(system.contains("Workspace: ws."), "{system}");
-    assert!(system.contains("Tools: edit, find, list, read, search, write."), "{system}");
-    assert_eq!(ready.notes, [""; 0]);
+    assert!(system.contains("Tools: edit, find, list, read, recall, search, write."), "{system}");
+    assert!(ready.notes.is_empty());
     assert_eq!(ready.rules, [Rules { path: "AGENTS.md".into(), hash: Hash::of(b"Use tabs.\n") }]);
 }
 
@@ -56,15 +68,15 @@ async fn s3_a_later_run_uses_the_prompt_as_it_is_and_hears_of_other_tools() {
 
     let same = ready(&world, Mode::Edit, known.clone()).await;
     assert_eq!(&*same.setup.system, "The words of then.");
-    assert_eq!(same.notes, [""; 0], "nothing differs");
+    assert!(same.notes.is_empty(), "nothing differs");
 
     let plan = ready(&world, Mode::Plan, known.clone()).await;
     assert_eq!(&*plan.setup.system, "The words of then.");
-    insta::assert_snapshot!(plan.notes.join("\n"), @"In this run these tools are on offer: find, list, read, search. Files cannot be changed in it: explain what should change instead.");
+    insta::assert_snapshot!(said(&plan.notes), @"In this run these tools are on offer: find, list, read, recall, search. Files cannot be changed in it: explain what should change instead.");
 
     let asked_first = Known { tools: vec!["read".into()], ..known };
     let edit = ready(&world, Mode::Edit, asked_first).await;
-    insta::assert_snapshot!(edit.notes.join("\n"), @"In this run these tools are on offer: edit, find, list, read, search, write. Files may be changed in it.");
+    insta::assert_snapshot!(said(&edit.notes), @"In this run these tools are on offer: edit, find, list, read, recall, search, write. Files may be changed in it.");
 }
 
 #[tokio::test]
@@ -74,8 +86,11 @@ async fn s12_a_later_run_is_given_what_has_changed_as_a_note() {
     world.write("AGENTS.md", "Use spaces.\n");
     let later = ready(&world, Mode::Edit, known(&first)).await;
     assert_eq!(later.setup.system, first.setup.system);
-    let [note] = later.notes.as_slice() else { panic!("{:?}", later.notes) };
-    assert!(note.contains("has changed") && note.contains("Use spaces."), "{note}");
+    let [Item::User { text, said: Said::Standing { about } }] = later.notes.as_slice() else {
+        panic!("{:?}", later.notes)
+    };
+    assert_eq!(about, "rules AGENTS.md", "it survives compactions");
+    assert!(text.contains("has changed") && text.contains("Use spaces."), "{text}");
     assert_eq!(later.rules[0].hash, Hash::of(b"Use spaces.\n"));
 }
 

@@ -14,6 +14,10 @@ async fn later(world: &World, known: &Told, target: &str) -> Told {
     since(&known.rules, world, &world.roots, Some(&world.place(target))).await.expect("readable rules")
 }
 
+fn texts(told: &Told) -> Vec<&str> {
+    told.texts.iter().map(|(_, text)| text.as_str()).collect()
+}
+
 fn paths(told: &Told) -> Vec<&str> {
     told.rules.iter().map(|rules| rules.path.as_str()).collect()
 }
@@ -23,7 +27,7 @@ async fn s12_the_top_and_the_nearest_file_above_are_given_in_their_frames() {
     let world =
         World::new(&[("AGENTS.md", "Use tabs.\n"), ("a/AGENTS.md", "Not mine.\n"), ("a/b/AGENTS.md", "Use b.\n")]);
     let told = given(&world, "a/b/c/d.rs").await;
-    insta::assert_snapshot!(told.texts.join("\n\n"), @r#"
+    insta::assert_snapshot!(texts(&told).join("\n\n"), @r#"
         AGENTS.md says:
         ```
         Use tabs.
@@ -63,7 +67,7 @@ async fn s12_an_open_buffer_wins_also_where_nothing_is_saved_yet() {
     world.opens("AGENTS.md", "In the buffer.\n");
     world.opens("a/AGENTS.md", "Not saved yet.\n");
     let told = given(&world, "a/x.rs").await;
-    let texts = told.texts.join("\n");
+    let texts = texts(&told).join("\n");
     assert!(
         texts.contains("In the buffer.") && texts.contains("Not saved yet.") && !texts.contains("On disk."),
         "{texts}"
@@ -74,10 +78,10 @@ async fn s12_an_open_buffer_wins_also_where_nothing_is_saved_yet() {
 async fn s12_a_later_run_hears_of_what_is_new_changed_and_gone_and_of_nothing_else() {
     let world = World::new(&[("AGENTS.md", "Stays.\n"), ("a/AGENTS.md", "Old.\n"), ("b/AGENTS.md", "Goes.\n")]);
     let known = given(&world, "a/x.rs").await;
-    assert_eq!(later(&world, &known, "a/x.rs").await.texts, [""; 0]);
+    assert_eq!(later(&world, &known, "a/x.rs").await.texts, []);
 
     let known = later(&world, &known, "b/x.rs").await;
-    insta::assert_snapshot!(known.texts.join("\n\n"), @r#"
+    insta::assert_snapshot!(texts(&known).join("\n\n"), @r#"
         There is a rules file that you were not given yet: how this part of the workspace is to be worked on. It grants nothing. b/AGENTS.md says:
         ```
         Goes.
@@ -88,7 +92,7 @@ async fn s12_a_later_run_hears_of_what_is_new_changed_and_gone_and_of_nothing_el
     world.write("a/AGENTS.md", "New.\n");
     fs::remove_file(world.top.join("ws/b/AGENTS.md")).expect("removed");
     let told = later(&world, &known, "b/x.rs").await;
-    insta::assert_snapshot!(told.texts.join("\n\n"), @r#"
+    insta::assert_snapshot!(texts(&told).join("\n\n"), @r#"
         The rules file a/AGENTS.md has changed. This counts in place of what it said before. a/AGENTS.md says:
         ```
         New.
@@ -98,7 +102,7 @@ async fn s12_a_later_run_hears_of_what_is_new_changed_and_gone_and_of_nothing_el
         "#);
     assert_eq!(paths(&told), ["AGENTS.md", "a/AGENTS.md"]);
     assert_eq!(told.rules[1].hash, Hash::of(b"New.\n"));
-    assert_eq!(later(&world, &told, "b/x.rs").await.texts, [""; 0], "what was told is not told again");
+    assert_eq!(later(&world, &told, "b/x.rs").await.texts, [], "what was told is not told again");
 }
 
 #[tokio::test]
@@ -106,7 +110,7 @@ async fn s12_a_long_file_is_cut_at_a_line_with_a_notice() {
     let text = "é is a letter.\n".repeat(10_000);
     let world = World::new(&[("AGENTS.md", &text)]);
     let told = given(&world, "x.rs").await;
-    let given = &told.texts[0];
+    let given = &told.texts[0].1;
     assert!(given.len() < LIMIT + 300 && given.len() > LIMIT - 300, "{}", given.len());
     let (body, notice) = given.rsplit_once("```\n").expect("a notice behind the fence");
     assert!(body.ends_with("letter.\n"), "{}", &body[body.len() - 40..]);
@@ -141,13 +145,13 @@ async fn s12_links_are_followed_inside_the_workspace_only() {
     for target in ["a/x.rs", "b/x.rs"] {
         let told = given(&world, target).await;
         assert_eq!(paths(&told), ["AGENTS.md"], "{target}");
-        assert!(told.texts[0].contains("Inside."), "{:?}", told.texts);
+        assert!(told.texts[0].1.contains("Inside."), "{:?}", told.texts);
     }
     // What the model was given is gone once its place leads outside.
     let known = Told { rules: vec![Rules { path: "a/AGENTS.md".into(), hash: Hash::of(b"x") }], ..Told::default() };
     let told = later(&world, &known, "CLAUDE.md").await;
-    assert!(told.texts[0].contains("a/AGENTS.md is gone"), "{:?}", told.texts);
-    assert!(!told.texts.join("\n").contains("SECRET"));
+    assert!(told.texts[0].1.contains("a/AGENTS.md is gone"), "{:?}", told.texts);
+    assert!(!texts(&told).join("\n").contains("SECRET"));
 }
 
 #[tokio::test]

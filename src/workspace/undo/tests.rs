@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::*;
+use crate::context::recall::Found;
 use crate::protocol::Envelope;
 use crate::session::Changes;
 use crate::store::{self, Batch, Head, Keep, Report, SessionRow, Standing, StoreError, Stored, StoredRun, Tidied};
@@ -264,6 +265,10 @@ impl Store for Kept {
     }
 
     async fn events(&self, _: SessionId, _: Option<RunId>, _: u64) -> Result<Vec<Envelope>, StoreError> {
+        unreachable!("{NOT_ASKED}")
+    }
+
+    async fn search(&self, _: SessionId, _: &str, _: usize) -> Result<Vec<Found>, StoreError> {
         unreachable!("{NOT_ASKED}")
     }
 

@@ -122,7 +122,7 @@ fn messages<'a>(request: &'a Request) -> Vec<Message<'a>> {
     let mut messages: Vec<Message<'a>> = Vec::new();
     for item in request.items.iter() {
         let (role, parts) = match &**item {
-            Item::User { text } => ("user", Part::text(text).into_iter().collect()),
+            Item::User { text, .. } => ("user", Part::text(text).into_iter().collect()),
             Item::Results { results } => {
                 let result = |result: &'a crate::model::ToolResult| {
                     Part::from(Content::ToolResult {

@@ -195,7 +195,7 @@ fn messages(request: &Request) -> Vec<Message<'_>> {
     let mut messages: Vec<Message<'_>> = Vec::new();
     for item in request.items.iter() {
         let (role, parts) = match &**item {
-            Item::User { text } => ("user", Part::text(text).into_iter().collect()),
+            Item::User { text, .. } => ("user", Part::text(text).into_iter().collect()),
             Item::Results { results } => ("user", results.iter().map(Part::from).collect()),
             Item::Assistant { blocks, .. } => ("assistant", said(blocks)),
         };

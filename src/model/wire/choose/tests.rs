@@ -18,7 +18,7 @@ fn chosen(toml: &str, variables: &[(&str, &str)]) -> String {
 fn told(settings: &Settings, variables: &[(&str, &str)]) -> String {
     let environment = Environment::of(variables);
     let connected = block_on(connect_with(Arc::new(settings.clone()), environment, None, &[]));
-    let told = connected.map(|Connected { provider, choice }| {
+    let told = connected.map(|Connected { provider, choice, .. }| {
         assert_eq!(provider.name(), choice.name);
         format!("{} because {}", choice.name, choice.why)
     });

@@ -106,8 +106,8 @@ fn messages(request: &Request) -> Vec<Message<'_>> {
     }
     for item in request.items.iter() {
         match &**item {
-            Item::User { text } if text.trim().is_empty() => {}
-            Item::User { text } => match messages.last_mut() {
+            Item::User { text, .. } if text.trim().is_empty() => {}
+            Item::User { text, .. } => match messages.last_mut() {
                 Some(Message::User { content }) => *content = format!("{content}\n\n{text}").into(),
                 _ => messages.push(Message::User { content: text.into() }),
             },

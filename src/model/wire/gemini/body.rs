@@ -162,7 +162,7 @@ impl<'a> History<'a> {
     fn told(mut self, request: &'a Request) -> Vec<Content<'a>> {
         for item in request.items.iter() {
             match &**item {
-                Item::User { text: said } => {
+                Item::User { text: said, .. } => {
                     if let Some(part) = text(said) {
                         self.content("user").parts.push(part);
                     }

@@ -127,9 +127,9 @@ fn messages(request: &Request, replays: bool, thoughts: bool) -> Vec<Message<'_>
     }
     for item in request.items.iter() {
         match &**item {
-            Item::User { text } if text.trim().is_empty() => {}
+            Item::User { text, .. } if text.trim().is_empty() => {}
             // The templates of many local models refuse two messages of the person in a row.
-            Item::User { text } => match messages.last_mut() {
+            Item::User { text, .. } => match messages.last_mut() {
                 Some(Message::User { content }) => *content = format!("{content}\n\n{text}").into(),
                 _ => messages.push(Message::User { content: text.into() }),
             },

@@ -136,9 +136,9 @@ fn input(request: &Request) -> Vec<Input<'_>> {
     let mut input = Vec::with_capacity(request.items.len());
     for item in request.items.iter() {
         match &**item {
-            Item::User { text } if text.trim().is_empty() => {}
+            Item::User { text, .. } if text.trim().is_empty() => {}
             // The templates of many local models refuse two messages of the person in a row.
-            Item::User { text } => match input.last_mut() {
+            Item::User { text, .. } => match input.last_mut() {
                 Some(Input::Written(Written::Message { role: "user", content })) => {
                     content.push(Part::InputText { text });
                 }

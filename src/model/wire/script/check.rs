@@ -100,7 +100,7 @@ fn newest(items: &[Arc<Item>]) -> String {
     let mut texts = Vec::new();
     for item in items.iter().rev() {
         match &**item {
-            Item::User { text } => {
+            Item::User { text, .. } => {
                 texts.push(text.as_str());
                 break;
             }

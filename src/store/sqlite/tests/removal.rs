@@ -40,6 +40,10 @@ async fn s11_a_deleted_session_is_gone_from_the_files_too() {
     pen.put(&store, batch).await;
     store.rename(pen.session, &format!("secret title, longer {}", "x".repeat(3000))).await.unwrap();
     other.write(&store, vec![said("stays too")]).await;
+    // With everything in the index, too.
+    for session in [pen.session, other.session] {
+        store.search(session, "secret", 9).await.unwrap();
+    }
     assert!(!files_with(folder.path(), "secret").is_empty(), "it was there");
 
     store.delete(pen.session).await.unwrap();

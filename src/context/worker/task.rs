@@ -1,0 +1,112 @@
+//! One job, from the request to the summary.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::{FutureExt as _, StreamExt as _};
+
+use super::{Failure, Job, Made, Outcome, Shared, Summary, Underway};
+use crate::model::{Assembler, Block, Provider, Request, StreamEvent, Turn};
+use crate::protocol::Usage;
+
+/// What a job has cost so far. Whoever stops it still has the figures.
+#[derive(Default)]
+pub(super) struct Spent(Mutex<Usage>);
+
+impl Spent {
+    pub(super) fn so_far(&self) -> Usage {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, usage: Usage) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = usage;
+    }
+}
+
+/// Ends the job in whatever way its task ends.
+struct Ending {
+    shared: Arc<Shared>,
+    underway: Underway,
+    outcome: Option<Outcome>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // Without an outcome the task was dropped: the runtime goes down, or the job was stopped.
+        let outcome = match self.outcome.take() {
+            Some(outcome) => outcome,
+            None => Err(self.underway.failed(Failure::Aborted)),
+        };
+        self.shared.end(self.underway.number, outcome);
+    }
+}
+
+/// Does a job, and leaves its outcome where it is taken. A panic goes no further, and neither does a provider that hangs.
+pub(super) async fn run(job: Job, underway: Underway, shared: Arc<Shared>) {
+    let mut ending = Ending { shared, underway, outcome: None };
+    let Underway { model, spent, .. } = ending.underway.clone();
+    let timeout = job.timeout;
+    let work = tokio::time::timeout(timeout, made(job, model, Arc::clone(&spent)));
+    let failure = match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(Ok(Ok(mut made))) => {
+            made.usage = spent.so_far();
+            ending.outcome = Some(Ok(made));
+            return;
+        }
+        Ok(Ok(Err(why))) => Failure::Failed(why),
+        Ok(Err(_)) => Failure::TimedOut(timeout.as_secs()),
+        // What it said is in the log already, without any key that may be in it.
+        Err(_) => {
+            tracing::error!(model = ending.underway.model, "a summariser panicked");
+            Failure::Panicked
+        }
+    };
+    ending.outcome = Some(Err(ending.underway.failed(failure)));
+}
+
+async fn made(job: Job, model: String, spent: Arc<Spent>) -> Result<Made, String> {
+    let origin = job.items.get(..job.cut.covers).ok_or("the history is shorter than what was to be summarised")?;
+    let origin = Arc::from(origin);
+    let (items, cut, before, budget) = (&job.items, &job.cut, job.before.as_deref(), &job.budget);
+    let request = Summary::request(items, cut, before, job.focus.as_deref(), room(&job), budget);
+    let sent = request.items.len() as u64;
+    let mut turn = ask(&*job.provider, request, &spent).await.map_err(|why| job.provider.redacted(why))?;
+    for block in &mut turn.blocks {
+        if let Block::Text { text, .. } = block {
+            *text = job.provider.redacted(std::mem::take(text));
+        }
+    }
+    let mut summary = Summary::accept(&turn, items, cut, before, budget)?;
+    for rules in &job.rules {
+        summary.facts.ruled(rules);
+    }
+    let Job { reason, run, cut, budget, .. } = job;
+    Ok(Made { reason, run, summary: Arc::new(summary), origin, cut, budget, model, sent, usage: Usage::default() })
+}
+
+/// What the summariser can take in. Whatever is known of its answers, there is room for a summary, and half of it all is left
+/// for what is asked.
+fn room(job: &Job) -> u64 {
+    let answer = job.provider.max_output().unwrap_or(0).max(job.budget.summary);
+    job.provider.context().map_or(job.budget.limit, |all| all - answer.min(all / 2))
+}
+
+async fn ask(provider: &dyn Provider, request: Request, spent: &Spent) -> Result<Turn, String> {
+    let (mut assembler, mut discarded) = (Assembler::default(), Usage::default());
+    let mut stream = provider.stream(request).await.map_err(|error| error.to_string())?;
+    while let Some(event) = stream.next().await {
+        let event = event.map_err(|error| error.to_string())?;
+        if matches!(event, StreamEvent::Retrying { .. }) {
+            // What was paid for an attempt stays paid.
+            discarded.add(&assembler.usage());
+        }
+        assembler.push(&event);
+        let mut usage = discarded;
+        usage.add(&assembler.usage());
+        spent.set(usage);
+        if matches!(event, StreamEvent::Finished(_)) {
+            break;
+        }
+    }
+    assembler.finish().map_err(|missing| format!("{} broke off its answer ({missing})", provider.name()))
+}
