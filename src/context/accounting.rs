@@ -28,7 +28,7 @@ const MEMORY: u64 = 1_000;
 
 /// Counts what a session's requests hold. Its cost follows what is new, not what is there.
 ///
-/// Everything is estimated as it comes ([`tokens`]). What the provider counted for the newest request then takes the place of
+/// Everything is estimated as it comes (`tokens.rs`). What the provider counted for the newest request then takes the place of
 /// that request's estimate, if it can be: a figure that is missing, zero, far from the estimate, or that does not grow with
 /// the history is not believed, so that no provider can turn compaction off by counting badly. What believed figures say of the
 /// provider's tokens, by estimated ones, is what everything else is multiplied by: apart for what requests begin with, which

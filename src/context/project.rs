@@ -97,7 +97,7 @@ fn shorten(result: &ToolResult, cap: Cap) -> Option<String> {
             head = head.trim_end(),
         );
         // Scripts that make a token of each character would fill more than their share.
-        if tokens::of_text(&text) > cap.tokens && characters > 50 {
+        if tokens::of_text(&text) > cap.tokens && characters > 0 {
             characters /= 2;
         } else {
             return (text.len() < content.len()).then_some(text);

@@ -126,3 +126,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn c22_a_preview_fits_its_limit_in_every_script() {
+    for piece in ["word ", "你好世界", "привет мир ", "🎉🚀", "{\"a\":1},\n"] {
+        for limit in [1, 300, 800, 2_048] {
+            let preview = shown(&results(&[&piece.repeat(5_000)]), limit, false).unwrap().remove(0);
+            assert!(tokens::of_text(&preview) <= limit.max(LEAST), "{piece} {limit}: {preview}");
+        }
+    }
+}

@@ -37,7 +37,7 @@ impl Query {
         self.words.is_empty()
     }
 
-    /// The words, [folded](fold).
+    /// The words, folded.
     #[must_use]
     pub fn words(&self) -> &[String] {
         &self.words
