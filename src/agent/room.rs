@@ -196,7 +196,7 @@ impl Agent {
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => return Err(Stop::Cancelled),
-            () = self.compactor.finished() => {}
+            () = self.compactor.settled() => {}
         }
         self.take_summary().await
     }

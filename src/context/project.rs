@@ -137,21 +137,30 @@ pub(super) fn batch(held: Held<'_>, now: Previews, budget: &Budget) -> Option<Pr
     });
     let before = items.len() - kept.count();
     let cap = Cap::new(budget.preview, false);
+    let from = now.before.max(now.short_before).min(before);
+    let large = |size: &u64| *size > cap.tokens;
+    // At most all of them: making a preview costs more than looking at sizes, and mostly nothing is worth it.
+    let candidates: Vec<usize> = (from..before).filter(|at| sizes[*at].results.iter().any(large)).collect();
+    let rest: u64 = tokens[*candidates.first()?..].iter().sum();
+    let most = candidates.iter().flat_map(|at| sizes[*at].results.iter().filter(|size| large(size))).sum();
+    let worth = |saved: u64, rest: u64| {
+        let pays = saved >= rest.saturating_sub(saved).saturating_mul(TIMES);
+        // Where little could go, the next result would call for the next batch.
+        let helps = nearly_full(held.used, budget) && saved >= budget.soft / 8;
+        saved >= WORTH.min(budget.limit / 10).max(1) && (pays || helps)
+    };
+    if !worth(most, rest) {
+        return None;
+    }
     let (mut saved, mut first) = (0, None);
-    for at in now.before.max(now.short_before)..before {
-        if sizes[at].results.iter().any(|size| *size > cap.tokens)
-            && let Some(shown) = preview(&items[at], &sizes[at], budget.preview, false)
-        {
+    for at in candidates {
+        if let Some(shown) = preview(&items[at], &sizes[at], budget.preview, false) {
             saved += tokens[at].saturating_sub(tokens::of_item(&shown));
             first = first.or(Some(at));
         }
     }
-    let anew = tokens[first?..].iter().sum::<u64>().saturating_sub(saved);
-    let pays = saved >= anew.saturating_mul(TIMES);
-    // Where little could go, the next result would call for the next batch.
-    let helps = nearly_full(held.used, budget) && saved >= budget.soft / 8;
-    let enough = saved >= WORTH.min(budget.limit / 10).max(1);
-    (enough && (pays || helps)).then_some(Previews { before, ..now })
+    let rest = tokens[first?..].iter().sum();
+    worth(saved, rest).then_some(Previews { before, ..now })
 }
 
 /// Whether a summary will soon be called for. Not much sooner: the fuller the context, the more of it comes from the cache.
