@@ -46,6 +46,7 @@ fn entry(number: usize) -> Arc<Item> {
         }
         _ => Item::Results {
             results: vec![ToolResult {
+                undone: false,
                 call_id: call_id(number - 1),
                 name: "read".into(),
                 ok: true,

@@ -156,7 +156,13 @@ fn record(session: SessionId, run: RunId, number: u64) -> Record {
             partial: false,
         }),
         1 => item(Item::Results {
-            results: vec![ToolResult { call_id: number.to_string(), name: "read".to_owned(), ok: true, content: text }],
+            results: vec![ToolResult {
+                undone: false,
+                call_id: number.to_string(),
+                name: "read".to_owned(),
+                ok: true,
+                content: text,
+            }],
         }),
         _ => Record::Event(Envelope {
             run_id: Some(run),

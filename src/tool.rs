@@ -77,9 +77,12 @@ pub struct Answer {
     pub content: String,
     /// What the person reads, in a line.
     pub summary: String,
+    /// Whether it never came to an end of its own, because it was refused, denied or stopped; a command that ran and failed did.
+    pub undone: bool,
 }
 
-/// A tool that did not do what was asked: an answer that the model can act on.
+/// A tool that did not do what was asked: an answer that the model can act on. A command that ran to its end and failed is no such
+/// failure, but an [`Answer`] that says so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Failure(pub String);

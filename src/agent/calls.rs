@@ -51,6 +51,7 @@ impl Agent {
                 name: call.name.clone(),
                 ok: answer.ok,
                 content: cap(answer.content, each),
+                undone: answer.undone,
             })
             .collect();
         self.keep(Item::Results { results }).await
@@ -80,11 +81,12 @@ impl Agent {
                 .unwrap_or_else(|_| serde_json::Value::String(call.arguments.clone())),
         };
         if let Err(error) = self.journal.intent(started).await {
-            return Answer { ok: false, content: error.clone(), summary: error };
+            return Answer { undone: true, ok: false, content: error.clone(), summary: error };
         }
         let mut answer = match access {
             // What the model was not shown it cannot write either: the key in the person's file would be lost.
             Access::Write if call.arguments.contains(WITHHELD) => Answer {
+                undone: true,
                 ok: false,
                 content: format!(
                     "Nothing was done: the text holds {WITHHELD}, which stands for a key that is kept out of this conversation. \
@@ -132,6 +134,7 @@ impl Agent {
             },
         };
         done.unwrap_or_else(|error| Answer {
+            undone: true,
             ok: false,
             content: format!(
                 "The tool {} failed inside: {}. Nothing more is known; look before you try again.",
@@ -144,7 +147,7 @@ impl Agent {
 }
 
 fn interrupted(content: &str) -> Answer {
-    Answer { ok: false, content: content.into(), summary: "interrupted".into() }
+    Answer { undone: true, ok: false, content: content.into(), summary: "interrupted".into() }
 }
 
 /// A task that ends with its owner, unless it is released.

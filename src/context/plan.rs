@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::summary::is_note;
-use super::{Budget, Window, tokens};
+use super::{Budget, Summary, Window, tokens};
 use crate::model::{Block, Item, Said};
 use crate::settings::CompactionMode;
 
@@ -62,17 +62,36 @@ pub enum Nothing {
 /// Why there is none.
 pub fn plan(window: &Window, budget: &Budget, mode: CompactionMode) -> Result<Cut, Nothing> {
     let weights: Vec<u64> = (0..window.items().len()).map(|index| window.tokens(index..index + 1)).collect();
-    let summary = window.summary().map(|summary| summary.facts.knows_the_person());
-    let under_way = window.summary().and_then(|summary| summary.under_way.as_deref());
-    let under_way = under_way.map_or(0, |asked| window.accounting().calibrated(tokens::of_text(asked) + REQUEST_FRAME));
+    let summary = window.summary().map(|summary| Before::of(summary));
+    let under_way = window.summary().map_or(0, |summary| {
+        let asked = summary.under_way.iter().chain(&summary.added);
+        asked.map(|asked| window.accounting().calibrated(tokens::of_text(asked) + REQUEST_FRAME)).sum()
+    });
     History { items: window.items(), tokens: &weights, summary, under_way, fixed: window.fixed() }.cut(budget, mode)
 }
 
+/// What a summary says of where the entries behind its note belong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Before {
+    /// Whether the person is among those whose words are in it.
+    knows: bool,
+    /// Whether the turn that it ends in goes on behind it.
+    goes_on: bool,
+}
+
+impl Before {
+    pub(super) fn of(summary: &Summary) -> Self {
+        Self { knows: summary.facts.knows_the_person(), goes_on: summary.under_way.is_some() }
+    }
+}
+
 /// Where the turns begin that begin in `items[first..]`. A turn begins with what the person asks for, together with
-/// what the program said directly before. Sessions of old did not say who is behind a text: as long as `known` does not
-/// say that this is none of them, whatever begins an exchange before the person's first entry begins a turn.
-pub(super) fn beginnings(items: &[Arc<Item>], first: usize, known: bool) -> Vec<usize> {
-    let old = if known { 0 } else { items.iter().position(|item| is_person(item)).unwrap_or(items.len()) };
+/// what the program said directly before. What the person says while the model has not answered yet, between its calls or when it
+/// was stopped, belongs to the turn that it has not finished. Sessions of old did not say who is behind a text: as long as the
+/// summary `before` does not say that this is none of them, whatever begins an exchange before the person's first entry begins
+/// a turn.
+pub(super) fn beginnings(items: &[Arc<Item>], first: usize, before: Before) -> Vec<usize> {
+    let old = if before.knows { 0 } else { items.iter().position(|item| is_person(item)).unwrap_or(items.len()) };
     let mut beginnings = Vec::new();
     let mut index = first;
     while index < items.len() {
@@ -81,6 +100,10 @@ pub(super) fn beginnings(items: &[Arc<Item>], first: usize, known: bool) -> Vec<
             continue;
         }
         let end = run_of_user(items, index);
+        if if index == first { before.goes_on } else { is_unfinished(&items[index - 1]) } {
+            index = end;
+            continue;
+        }
         let before = beginnings.len();
         let mut start = index;
         for (place, _) in items[index..end].iter().enumerate().filter(|(_, item)| is_person(item)) {
@@ -102,8 +125,8 @@ struct History<'a> {
     items: &'a [Arc<Item>],
     /// Tokens of each.
     tokens: &'a [u64],
-    /// Whether the first entry stands for others, and then whether the person is among those who said them.
-    summary: Option<bool>,
+    /// What the first entry says of what comes behind it, where it stands for others.
+    summary: Option<Before>,
     /// Tokens of the request under way that the first entry holds.
     under_way: u64,
     /// Tokens of what every request begins with.
@@ -136,7 +159,7 @@ impl Sums {
 impl History<'_> {
     fn cut(&self, budget: &Budget, mode: CompactionMode) -> Result<Cut, Nothing> {
         let first = self.first()?;
-        let mut turns = beginnings(self.items, first, self.summary == Some(true));
+        let mut turns = beginnings(self.items, first, self.summary.unwrap_or_default());
         // What is left of a turn whose beginning was summarised before.
         if turns.first() != Some(&first) && self.items[first..].iter().any(|item| !is_user(item)) {
             turns.insert(0, first);
@@ -152,7 +175,7 @@ impl History<'_> {
         };
         let place = place.ok_or(Nothing::NoSafePlace)?;
         // A request that goes on is in the note again. One that is in the note before weighs on neither side, as that does.
-        let again = self.asked(place).map_or(0, |asked| self.request(asked, place, &turns, budget));
+        let again = self.kept(self.asked(place), place, &turns, budget);
         let span = sums.tokens(first..place.at).saturating_sub(sums.standing[place.at] + again);
         // The note before weighs on neither side: it goes, and what comes is as long and a fifth of the span longer.
         let gain = span - span / SUMMARY_SHARE;
@@ -198,7 +221,7 @@ impl History<'_> {
                 places.push(Place { at, split: None });
             } else if at == self.items.len() {
                 places.push(Place { at, split: None });
-            } else if at > first && is_results(&self.items[at - 1]) && !is_results(&self.items[at]) {
+            } else if at > first && is_between(&self.items[at - 1], &self.items[at]) {
                 places.push(Place { at, split: turn });
             }
         }
@@ -229,24 +252,15 @@ impl History<'_> {
     /// What a cut there leaves of the request under way in the note, beside the summary.
     fn under_way(&self, place: Place, turns: &[usize], budget: &Budget) -> u64 {
         let first = usize::from(self.summary.is_some());
-        match self.asked(place) {
-            Some(asked) => self.request(asked, place, turns, budget),
-            None if place.split == Some(first) => self.kept(self.under_way, place, turns, budget),
-            None => 0,
-        }
+        let before = if place.split == Some(first) { self.under_way } else { 0 };
+        self.kept(before + self.asked(place), place, turns, budget)
     }
 
-    /// The newest request of the turn that a cut goes through, when that is cut off.
-    fn asked(&self, place: Place) -> Option<usize> {
-        let split = place.split?;
-        // A turn begins with it.
-        let begins = self.items[split..place.at].iter().take_while(|item| is_user(item));
-        begins.enumerate().find(|(_, item)| is_person(item)).map(|(at, _)| split + at)
-    }
-
-    /// What the note holds of the request that an entry makes.
-    fn request(&self, asked: usize, place: Place, turns: &[usize], budget: &Budget) -> u64 {
-        self.kept(self.tokens[asked] + REQUEST_FRAME, place, turns, budget)
+    /// What the person says in the part that a cut takes off the turn that it goes through.
+    fn asked(&self, place: Place) -> u64 {
+        let Some(split) = place.split else { return 0 };
+        let said = (split..place.at).filter(|at| is_person(&self.items[*at]));
+        said.map(|at| self.tokens[at] + REQUEST_FRAME).sum()
     }
 
     /// What it holds of one of so many tokens: nothing when a newer turn stays.
@@ -318,6 +332,26 @@ fn run_of_user(items: &[Arc<Item>], index: usize) -> usize {
 
 fn is_user(item: &Item) -> bool {
     matches!(item, Item::User { .. })
+}
+
+/// Whether a turn may be split between two entries: behind a round of calls, or where the person took the word.
+fn is_between(before: &Item, behind: &Item) -> bool {
+    match before {
+        Item::Results { .. } => !is_results(behind),
+        Item::Assistant { .. } => is_user(behind),
+        Item::User { .. } => false,
+    }
+}
+
+/// Whether the model goes on behind an entry without being asked anew.
+fn is_unfinished(item: &Item) -> bool {
+    match item {
+        Item::Assistant { blocks, partial, .. } => {
+            *partial || blocks.iter().any(|block| matches!(block, Block::Call { .. }))
+        }
+        Item::Results { .. } => true,
+        Item::User { .. } => false,
+    }
 }
 
 fn is_person(item: &Item) -> bool {

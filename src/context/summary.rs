@@ -37,6 +37,9 @@ pub struct Summary {
     /// is more than what was typed when that was a command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub under_way: Option<String>,
+    /// What the person said since in that turn, whole, newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added: Vec<String>,
 }
 
 impl Summary {

@@ -139,6 +139,9 @@ pub struct ToolResult {
     pub ok: bool,
     /// What the model reads.
     pub content: String,
+    /// Whether the call never came to an end of its own: it was refused, denied or stopped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub undone: bool,
 }
 
 #[cfg(test)]

@@ -309,7 +309,7 @@ impl OpenCall {
             }
             (None, None) => "Interrupted before this call began. Nothing was done.".to_owned(),
         };
-        ToolResult { call_id: self.id.clone(), name: self.name.clone(), ok: false, content }
+        ToolResult { undone: true, call_id: self.id.clone(), name: self.name.clone(), ok: false, content }
     }
 }
 

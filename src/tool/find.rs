@@ -73,7 +73,7 @@ impl Tool for Find {
             let shown = total.min(MOST);
             content.push_str(&format!("[{shown} of {at_least}{total} files; a narrower pattern shows the others]\n"));
         }
-        Ok(Answer { ok: true, content, summary: lines::counted(total, "file") })
+        Ok(Answer { undone: false, ok: true, content, summary: lines::counted(total, "file") })
     }
 }
 

@@ -53,7 +53,12 @@ impl Landing<'_> {
                 self.seen_after(&applied, &made);
                 context.told.applied(&self.place, &applied, false).await;
                 let count = lines::counted(lines::count(&text), "line");
-                Ok(Answer { ok: true, content: format!("Made {} ({count}).", self.place), summary: count })
+                Ok(Answer {
+                    undone: false,
+                    ok: true,
+                    content: format!("Made {} ({count}).", self.place),
+                    summary: count,
+                })
             }
             Outcome::Conflict { reason, now } => Err(self.conflict(vec![hunk], &reason, &now).await),
             Outcome::Refused { reason } => Err(self.refused(vec![hunk], reason).await),

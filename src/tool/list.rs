@@ -56,7 +56,7 @@ impl Tool for List {
             content = format!("{shown} has nothing to list (what git ignores and what is protected is left out)\n");
         }
         let summary = if total == 1 { "1 entry".to_owned() } else { format!("{total} entries") };
-        Ok(Answer { ok: true, content, summary })
+        Ok(Answer { undone: false, ok: true, content, summary })
     }
 }
 

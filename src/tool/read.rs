@@ -84,7 +84,7 @@ impl Tool for Read {
         } else {
             format!("lines {first} to {} of {total}", numbered.last)
         };
-        Ok(Answer { ok: true, content, summary })
+        Ok(Answer { undone: false, ok: true, content, summary })
     }
 }
 

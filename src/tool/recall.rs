@@ -58,7 +58,7 @@ impl Tool for Recall {
         } else {
             told(&found, ROOM.min(context.limits.tool_output_bytes))
         };
-        Ok(Answer { ok: true, content, summary: lines::counted(found.len(), "place") })
+        Ok(Answer { undone: false, ok: true, content, summary: lines::counted(found.len(), "place") })
     }
 }
 

@@ -154,7 +154,7 @@ impl<T: Tool> Door for Adapter<T> {
 }
 
 fn failure(content: String) -> Answer {
-    Answer { ok: false, summary: content.lines().next().unwrap_or_default().to_owned(), content }
+    Answer { undone: true, ok: false, summary: content.lines().next().unwrap_or_default().to_owned(), content }
 }
 
 #[cfg(test)]

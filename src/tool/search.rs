@@ -76,7 +76,12 @@ impl Tool for Search {
         let (hits, walked) = walk::blocking(move || search(&scope, &matcher, &cancel)).await?;
         let room = context.limits.tool_output_bytes.saturating_sub(512);
         let summary = format!("{} in {}", lines::counted(hits.count(), "match"), lines::counted(hits.files(), "file"));
-        Ok(Answer { ok: true, content: hits.show(&input.pattern, room, walked == Walked::Part), summary })
+        Ok(Answer {
+            undone: false,
+            ok: true,
+            content: hits.show(&input.pattern, room, walked == Walked::Part),
+            summary,
+        })
     }
 }
 

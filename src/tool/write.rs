@@ -49,6 +49,7 @@ impl Tool for Write {
         if present.lf() == content {
             context.reads.note(&place, &present);
             return Ok(Answer {
+                undone: false,
                 ok: true,
                 content: format!("{place} reads exactly so already; nothing was changed"),
                 summary: "nothing to change".to_owned(),

@@ -139,7 +139,8 @@ impl Preparing {
         let standing = |(path, text): (String, String)| Item::standing(format!("rules {path}"), text);
         let mut notes: Vec<Item> = told.texts.into_iter().map(standing).collect();
         if names != known.tools {
-            notes.push(Item::told(tools_note(&names, may_edit)));
+            // The system prompt stands below it and names others.
+            notes.push(Item::standing("the tools on offer", tools_note(&names, may_edit)));
         }
         Ok((system, notes, told.rules))
     }

@@ -190,7 +190,7 @@ fn c3_reasoning_that_is_not_sent_again_is_no_lie() {
 }
 
 fn result(tokens: u64) -> ToolResult {
-    ToolResult { call_id: "c".into(), name: "read".into(), ok: true, content: text(tokens) }
+    ToolResult { undone: false, call_id: "c".into(), name: "read".into(), ok: true, content: text(tokens) }
 }
 
 #[test]

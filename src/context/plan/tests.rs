@@ -18,7 +18,11 @@ fn budget(recent: u64) -> Budget {
     }
 }
 
-/// Entries in a word each: `p` person, `n` note by the program, `s` something that stands, `a` prose, `c` a call, `r` its result, `N` the note
+/// What a summary of today says before anything goes on behind it.
+const KNOWN: Before = Before { knows: true, goes_on: false };
+
+/// Entries in a word each: `p` person, `n` note by the program, `s` something that stands, `a` prose, `x` prose that was
+/// stopped, `c` a call, `r` its result, `N` the note
 /// of a summary; with their tokens behind, 10 where none are given.
 fn history(text: &str) -> (Vec<Arc<Item>>, Vec<u64>) {
     let mut calls = 0;
@@ -29,6 +33,12 @@ fn history(text: &str) -> (Vec<Arc<Item>>, Vec<u64>) {
                 "p" => Item::asked("do", None),
                 "n" => Item::told("by the way"),
                 "s" => Item::standing("tools", "these"),
+                "x" => Item::Assistant {
+                    model: "a/b".into(),
+                    origin: String::new(),
+                    blocks: vec![Block::Text { text: "do".into(), raw: None }],
+                    partial: true,
+                },
                 "a" => assistant(vec![Block::Text { text: "done".into(), raw: None }]),
                 "c" => {
                     calls += 1;
@@ -37,8 +47,13 @@ fn history(text: &str) -> (Vec<Arc<Item>>, Vec<u64>) {
                     assistant(vec![call])
                 }
                 "r" => {
-                    let result =
-                        ToolResult { call_id: calls.to_string(), name: "read".into(), ok: true, content: "it".into() };
+                    let result = ToolResult {
+                        undone: false,
+                        call_id: calls.to_string(),
+                        name: "read".into(),
+                        ok: true,
+                        content: "it".into(),
+                    };
                     Item::Results { results: vec![result] }
                 }
                 "N" => Summary::default().note(&budget(0)),
@@ -55,7 +70,7 @@ fn assistant(blocks: Vec<Block>) -> Item {
 
 fn planned(text: &str, budget: &Budget, mode: CompactionMode) -> Result<Cut, Nothing> {
     let (items, tokens) = history(text);
-    let summary = text.starts_with('N').then_some(true);
+    let summary = text.starts_with('N').then_some(KNOWN);
     History { items: &items, tokens: &tokens, summary, under_way: 0, fixed: 1_000 }.cut(budget, mode)
 }
 
@@ -92,7 +107,7 @@ fn c11_a_cut_never_parts_a_call_from_its_result() {
 #[test]
 fn c11_what_the_model_has_not_answered_stays() {
     assert_eq!(frontier_of("p500 a p500"), "p500 a | p500 (1/1)");
-    assert_eq!(frontier_of("p500 c r p500 c"), "p500 c r | p500 c (1/1)");
+    assert_eq!(frontier_of("p500 c r p500 c"), ": p500 c r | p500 c (1/1)");
     assert_eq!(frontier_of("p500 c r c r"), ": p500 c r | c r (1/1)");
     assert_eq!(frontier_of("p500 c r c r n"), ": p500 c r | c r n (1/1)");
     assert_eq!(frontier_of("p500 c r n c r"), ": p500 c r | n c r (1/1)");
@@ -154,7 +169,8 @@ fn c12_the_request_under_way_stays_in_the_note_and_that_counts() {
     let small = Budget { soft: 6_000, summary: 1_200, ..budget(3_000) };
     let cut = |text: &str, under_way| {
         let (items, tokens) = history(text);
-        let summary = text.starts_with('N').then_some(true);
+        let goes_on = under_way > 0;
+        let summary = text.starts_with('N').then_some(Before { goes_on, ..KNOWN });
         let history = History { items: &items, tokens: &tokens, summary, under_way, fixed: 1_000 };
         history.cut(&small, CompactionMode::KeepRecent)
     };
@@ -164,12 +180,33 @@ fn c12_the_request_under_way_stays_in_the_note_and_that_counts() {
     assert_eq!(covers("p900 c r990 c r990 c r990 c r990", 0), Ok(5));
     assert_eq!(covers("N c r990 c r990 c r990 c r990", 0), Ok(3));
     assert_eq!(covers("N c r990 c r990 c r990 c r990", 900), Ok(5));
+    // What was said into the turn since is there beside it.
+    assert_eq!(covers("p450 c r990 p450 c r990 c r990 c r990", 0), Ok(6));
+    assert_eq!(covers("N p450 c r990 c r990 c r990 c r990", 450), Ok(6));
     // More than half of what may be recent it never is.
     assert_eq!(covers("p9000 c r990 c r990 c r990 c r990", 0), Ok(5));
     // With a newer one behind it is dropped.
     assert_eq!(covers("N c r990 c r990 c r990 c r970 a p", 900), Ok(3));
     // What stays gains nothing.
     assert_eq!(cut("p1000 c r70 c r2900", 0), Err(Nothing::TooLittle { gain: 39, least: 100 }));
+}
+
+#[test]
+fn c12_what_the_person_says_into_a_turn_belongs_to_it() {
+    assert_eq!(recent("p c500 r500 p c300 r300 a", 700), ": p c500 r500 | p c300 r300 a (1/1)");
+    assert_eq!(recent("p c500 r500 p c300 r100 c10 r10 a", 200), ": p c500 r500 p c300 r100 | c10 r10 a (1/1)");
+    // Also when it was stopped in its words, or begins behind the note.
+    assert_eq!(recent("p900 x p300 a", 700), ": p900 x | p300 a (1/1)");
+    assert_eq!(recent("p900 x p500 x p500 x p300 a", 700), ": p900 x p500 x p500 x | p300 a (1/1)");
+    let (items, tokens) = history("N p c500 r500 c r a p a");
+    let turns = |goes_on| beginnings(&items, 1, Before { goes_on, ..KNOWN });
+    assert_eq!((turns(false), turns(true)), (vec![1, 7], vec![7]));
+    let summary = Some(Before { goes_on: true, ..KNOWN });
+    let history = History { items: &items, tokens: &tokens, summary, under_way: 100, fixed: 1_000 };
+    let cut = history.cut(&budget(60), CompactionMode::KeepRecent).unwrap();
+    assert_eq!((cut.covers, cut.split), (4, Some(1)));
+    // An answer ends it.
+    assert_eq!(recent("p300 c300 r a p300 a", 700), "p300 c300 r a | p300 a (1/1)");
 }
 
 #[test]
@@ -210,12 +247,12 @@ fn c15_a_summary_whose_beginning_is_lost_is_not_summarised() {
             .cut(&budget(700), CompactionMode::KeepRecent)
     };
     assert_eq!(cut(None), Err(Nothing::NoBoundary));
-    assert!(cut(Some(true)).is_ok());
+    assert!(cut(Some(KNOWN)).is_ok());
     let (items, tokens) = history("p900 a p900 a p");
-    let cut = History { items: &items, tokens: &tokens, summary: Some(true), under_way: 0, fixed: 0 }
+    let cut = History { items: &items, tokens: &tokens, summary: Some(KNOWN), under_way: 0, fixed: 0 }
         .cut(&budget(700), CompactionMode::KeepRecent);
     assert_eq!(cut, Err(Nothing::NoBoundary));
-    let none = History { items: &[], tokens: &[], summary: Some(true), under_way: 0, fixed: 0 }
+    let none = History { items: &[], tokens: &[], summary: Some(KNOWN), under_way: 0, fixed: 0 }
         .cut(&budget(700), CompactionMode::KeepRecent);
     assert_eq!(none, Err(Nothing::NoBoundary));
 }
@@ -343,10 +380,15 @@ proptest! {
             prop_assert!(gain - gain / 5 >= budget.min_gain, "{text}: {gain}");
             // It keeps no more than it may, unless there is no place behind.
             let goes_on = cut.split.filter(|_| cut.turns_kept == 1);
-            let asked = goes_on.and_then(|split| (split..cut.covers).find(|index| is_person(&items[*index])));
-            let again = asked.map_or(0, |asked| (tokens[asked] + REQUEST_FRAME).min(recent / 2));
-            let carried = if goes_on == Some(usize::from(summary.is_some())) && asked.is_none() { under_way } else { 0 };
-            let around = 300 + budget.summary + again + carried + weights[1..].iter().sum::<u64>();
+            let asked: u64 = goes_on.map_or(0, |split| {
+                let said = (split..cut.covers).filter(|index| is_person(&items[*index]));
+                said.map(|index| tokens[index] + REQUEST_FRAME).sum()
+            });
+            let again = asked.min(recent / 2);
+            let first = usize::from(summary.is_some());
+            let carried = asked + if goes_on == Some(first) { under_way } else { 0 };
+            let carried = carried.min(recent / 2);
+            let around = 300 + budget.summary + carried + weights[1..].iter().sum::<u64>();
             let fits = around < soft && tokens[cut.covers..].iter().sum::<u64>() <= recent;
             if mode == CompactionMode::KeepRecent && !fits {
                 prop_assert_eq!(Ok(cut), frontier);
@@ -355,11 +397,14 @@ proptest! {
             }
             // And then again, until there is a reason not to.
             (items, tokens) = (next, weights);
-            tokens[0] = grown + carried - under_way + again + (gain - again) / 5;
-            under_way = again + carried;
+            tokens[0] = grown + carried - under_way + (gain - again) / 5;
+            under_way = carried;
             let after: u64 = tokens.iter().sum();
             prop_assert!(after + budget.min_gain <= all, "{text}: {after} of {all}");
-            summary = Some(true);
+            let goes_on = goes_on.is_some_and(|split| {
+                asked > 0 || (split == first && summary.is_some_and(|before: Before| before.goes_on))
+            });
+            summary = Some(Before { goes_on, ..KNOWN });
         }
         prop_assert!(false, "it never ends: {text}");
     }

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 fn results(contents: &[&str]) -> Item {
     let result = |content: &&str| ToolResult {
+        undone: false,
         call_id: "c".into(),
         name: "read".into(),
         ok: true,

@@ -178,7 +178,7 @@ mod tests {
     }
 
     fn result(name: &str, content: &str) -> ToolResult {
-        ToolResult { call_id: format!("{name}-1"), name: name.into(), ok: true, content: content.into() }
+        ToolResult { undone: false, call_id: format!("{name}-1"), name: name.into(), ok: true, content: content.into() }
     }
 
     /// Who, title and excerpt in a line; `-` when nothing is found.

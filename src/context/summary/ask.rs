@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::facts::WORDS;
+use super::facts::{ENTRY, WORDS};
 use super::text::{Ends, fit, fit_characters, framed, shorten};
 use super::transcript::{Piece, pieces, within};
 use super::{Facts, Summary, note};
-use crate::context::plan::beginnings;
+use crate::context::plan::{Before, beginnings};
 use crate::context::{Budget, Cut, tokens};
 use crate::model::{Block, Item, Purpose, Request, Said, StopReason, Turn};
 
@@ -102,13 +102,15 @@ pub(super) fn accept(
              {stood}; it would gain nothing"
         ));
     }
+    let (under_way, added) = under_way(items, cut, before);
     let summary = Summary {
         told: fit(&told, budget.estimated(budget.summary)),
         facts: facts(&items[first..covers], before),
         compactions: before.map_or(0, |before| before.compactions) + 1,
         turns: turns(items, first, covers, before),
         dropped: before.map_or(0, |before| before.dropped),
-        under_way: under_way(items, cut, before),
+        under_way,
+        added,
     };
     let note = summary.note(budget);
     if !says_something(&note, &summary) {
@@ -132,6 +134,7 @@ pub(super) fn without_model(items: &[Arc<Item>], cut: &Cut, before: Option<&Summ
     let turns = turns(items, first, covers, before).max(1);
     let earlier = before.map_or(0, |before| before.turns);
     let dropped = before.map_or(0, |before| before.dropped) + turns.saturating_sub(earlier).max(1);
+    let (under_way, added) = under_way(items, cut, before);
     Summary {
         // What a model wrote before still holds.
         told: before.map_or_else(String::new, |before| fit(&before.told, budget.estimated(budget.summary))),
@@ -139,24 +142,35 @@ pub(super) fn without_model(items: &[Arc<Item>], cut: &Cut, before: Option<&Summ
         compactions: before.map_or(0, |before| before.compactions) + 1,
         turns,
         dropped: dropped.min(turns),
-        under_way: under_way(items, cut, before),
+        under_way,
+        added,
     }
 }
 
-/// What was asked for in the turn that the cut goes through, as long as no newer turn stays behind it.
-fn under_way(items: &[Arc<Item>], cut: &Cut, before: Option<&Summary>) -> Option<String> {
-    let split = cut.split.filter(|_| cut.turns_kept <= 1)?;
+/// What was asked for in the turn that the cut goes through, as long as no newer turn stays behind it, and what the person added to
+/// it since, newest last.
+fn under_way(items: &[Arc<Item>], cut: &Cut, before: Option<&Summary>) -> (Option<String>, Vec<String>) {
+    let Some(split) = cut.split.filter(|_| cut.turns_kept <= 1) else { return (None, Vec::new()) };
     let covers = cut.covers.min(items.len());
-    let asked = items[split.min(covers)..covers].iter().rev().find_map(|item| match &**item {
-        Item::User { text, said: Said::Person { .. } } => Some(text.trim()),
+    let mut said = items[split.min(covers)..covers].iter().filter_map(|item| match &**item {
+        Item::User { text, said: Said::Person { .. } } => Some(text.trim()).filter(|text| !text.is_empty()),
         _ => None,
     });
-    match asked {
-        Some(asked) => (!asked.is_empty()).then(|| shorten(asked, WORDS, Ends::Both)),
-        // The rest of a turn whose beginning was summarised before.
-        None if split <= first(before) => before?.under_way.clone(),
-        None => None,
-    }
+    // The rest of a turn whose beginning was summarised before.
+    let begun = before.filter(|_| split <= first(before));
+    let (task, added) = begun.map_or((None, &[][..]), |begun| (begun.under_way.clone(), &begun.added[..]));
+    let task = task.or_else(|| said.next().map(|asked| shorten(asked, WORDS, Ends::Both)));
+    let mut added: Vec<String> = added.to_vec();
+    added.extend(said.map(|asked| shorten(asked, ENTRY, Ends::Both)));
+    // More than any note could hold is let go of, the oldest first.
+    let mut bytes = 0;
+    let kept = added.iter().rev().take_while(|asked| {
+        bytes += asked.len();
+        bytes <= WORDS
+    });
+    let gone = added.len() - kept.count();
+    added.drain(..gone);
+    (task, added)
 }
 
 /// Tokens of what is not shown any more once there is a summary.
@@ -220,7 +234,7 @@ fn facts(span: &[Arc<Item>], before: Option<&Summary>) -> Facts {
 
 /// Turns that a summary stands for: one that is summarised in several steps is one.
 fn turns(items: &[Arc<Item>], first: usize, covers: usize, before: Option<&Summary>) -> u64 {
-    let known = before.is_some_and(|before| before.facts.knows_the_person());
+    let known = before.map(Before::of).unwrap_or_default();
     let begun = beginnings(items, first, known).into_iter().filter(|turn| *turn < covers).count() as u64;
     before.map_or(0, |before| before.turns) + begun
 }

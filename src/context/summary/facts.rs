@@ -126,6 +126,8 @@ impl Facts {
     fn came_to(&mut self, tool: &str, arguments: &Value, result: &ToolResult) {
         let given = |name: &str| arguments.get(name).and_then(Value::as_str);
         match tool {
+            // What did not run to its end says nothing about what it would have come to.
+            "run" if result.undone => {}
             "run" => {
                 if let Some(command) = given("command") {
                     let place = given("cwd").map(path).filter(|place| !place.is_empty() && place != ".");

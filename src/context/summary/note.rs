@@ -1,7 +1,6 @@
 //! The note that the model is shown in the place of what was compacted.
 
-use super::facts::ENTRY;
-use super::text::{Ends, escape, fit, fit_characters, fit_quoted, quoted, shorten};
+use super::text::{Ends, escape, fit, fit_characters, fit_quoted, quoted};
 use super::{Facts, Summary};
 use crate::context::{Budget, tokens};
 use crate::model::{Item, Said};
@@ -18,6 +17,9 @@ const TOLD_TITLE: &str = "## Summary, by a model";
 
 /// What stands above what the person asked for last, when that goes on.
 const REQUEST_TITLE: &str = "## The request under way, word for word, unless a newer one stands behind this note";
+
+/// What stands above what the person said since.
+const ADDED_TITLE: &str = "## Said since that request was made, newest first, word for word: the later word counts";
 
 /// The part of the note that is the model's, whatever the program has to say: two fifths.
 fn told_share(room: u64) -> u64 {
@@ -64,13 +66,17 @@ pub(super) fn told_beginning(summary: &Summary) -> String {
     format!("{TOLD_TITLE}\n{}", line.trim_end())
 }
 
-/// What the person asked for in the turn that goes on. It has room of its own: the program cannot know what of a task may be left out.
+/// What the person asked for in the turn that goes on, and what they added to it since, newest first. It has room of its own: the
+/// program cannot know what of a task may be left out. What was added never takes more than half of it from the task.
 fn request(summary: &Summary, budget: &Budget) -> String {
     let Some(asked) = summary.under_way.as_deref().map(str::trim).filter(|asked| !asked.is_empty()) else {
         return String::new();
     };
     let most = budget.estimated(budget.request());
     let asked = escape(asked);
+    let added = added(summary, most.saturating_sub(weight(REQUEST_TITLE) + weight(&fence(&asked, ""))).max(most / 2));
+    let beside = if added.is_empty() { 0 } else { weight(&added) };
+    let most = most.saturating_sub(beside);
     let mut room = most;
     while room > 0 {
         let fitted = fit(&asked, room);
@@ -80,11 +86,22 @@ fn request(summary: &Summary, budget: &Budget) -> String {
         let section = format!("{REQUEST_TITLE}\n{}\n", fence(&fitted, ""));
         let weight = weight(&section);
         if weight <= most {
-            return section;
+            return section + &added;
         }
         room = room.saturating_sub((weight - most).max(room / 20 + 1));
     }
     String::new()
+}
+
+/// What was said since the request under way was made.
+fn added(summary: &Summary, room: u64) -> String {
+    let entries: Vec<Entry> = summary.added.iter().rev().map(|said| Entry::from(escape(said).into_owned())).collect();
+    if entries.is_empty() {
+        return String::new();
+    }
+    let mut section = Section { quotes: true, ..Section::new(ADDED_TITLE, entries, 0, 0) };
+    section.fill(room.saturating_sub(2), usize::MAX);
+    if section.text.is_empty() { section.text } else { format!("\n{}\n", section.text) }
 }
 
 /// The whole text, in about so many tokens beside the request.
@@ -98,7 +115,7 @@ fn text(summary: &Summary, request: &str, budget: &Budget, room: u64) -> String 
     let told = escape(summary.told.trim());
     let whole = if told.is_empty() { 0 } else { weight(TOLD_TITLE) + tokens::of_text(&quoted(&told)) };
     let least = whole.min(told_share(free));
-    let mut sections = sections(summary, free - least, budget);
+    let mut sections = sections(summary, request, free - least, budget);
     let last = sections.len() - 1;
     for (index, section) in sections.iter_mut().enumerate() {
         section.fill(section.share, if index == last { 0 } else { usize::MAX });
@@ -146,7 +163,7 @@ fn about(summary: &Summary) -> String {
 }
 
 /// The program's part, the most telling first: in this order sections get what others leave.
-fn sections(summary: &Summary, room: u64, budget: &Budget) -> Vec<Section> {
+fn sections(summary: &Summary, request: &str, room: u64, budget: &Budget) -> Vec<Section> {
     let facts: &Facts = &summary.facts;
     let changed = facts.changed.iter().rev().map(|path| line(path));
     let failing = facts.failing.iter().rev().map(|failing| Entry {
@@ -155,10 +172,13 @@ fn sections(summary: &Summary, room: u64, budget: &Budget) -> Vec<Section> {
     });
     let questions = facts.questions.iter().rev().map(|question| line(question));
     let rules = facts.rules.iter().rev().map(|path| line(path));
-    // The request under way stands above already.
-    let asked = summary.under_way.as_deref().map(|asked| shorten(asked.trim(), ENTRY, Ends::Both));
-    let above = facts.words.last().is_some_and(|last| asked.as_ref() == Some(last));
-    let words = facts.words.iter().rev().skip(usize::from(above)).map(|words| escape(words).into_owned());
+    // The request under way, and what was added to it, stand above already: as many of the newest as there are.
+    let asked = summary.added.len() + usize::from(summary.under_way.is_some());
+    let is_above = |at: usize, words: &str| {
+        at < asked && words.len() < request.len() && request.contains(&format!("\n{}\n", fence(words, "")))
+    };
+    let words = facts.words.iter().rev().map(|words| escape(words).into_owned()).enumerate();
+    let words = words.filter(|(at, words)| !is_above(*at, words)).map(|(_, words)| words);
     // What was changed is known to be known.
     let read = facts.read.iter().rev().filter(|path| !facts.changed.contains(path)).map(|path| line(path));
     let words = Section {

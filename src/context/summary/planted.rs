@@ -128,7 +128,7 @@ impl Planted {
             self.calls += 1;
             let id = format!("call_{}", self.calls);
             blocks.push(Block::Call { id: id.clone(), name: name.into(), arguments: arguments.to_string(), raw: None });
-            results.push(ToolResult { call_id: id, name: name.into(), ok, content });
+            results.push(ToolResult { undone: false, call_id: id, name: name.into(), ok, content });
         }
         self.say(assistant(blocks));
         self.say(Item::Results { results });

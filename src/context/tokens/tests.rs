@@ -57,7 +57,8 @@ fn c2_calls_results_and_tools_count_with_their_frames() {
     let blocks = vec![call("a"), call("b")];
     let calls = Item::Assistant { model: String::new(), origin: String::new(), blocks, partial: false };
     assert_eq!(of_item(&calls), MESSAGE + 2 * (CALL + 1 + of_text("{}")));
-    let result = ToolResult { call_id: "a".into(), name: "read".into(), ok: true, content: "word word".into() };
+    let result =
+        ToolResult { undone: false, call_id: "a".into(), name: "read".into(), ok: true, content: "word word".into() };
     let sizes = Sizes::of(&Item::Results { results: vec![result.clone(), result] });
     assert_eq!((sizes.total, &*sizes.results), (2 * (RESULT + 2), [2, 2].as_slice()));
     let tool = ToolSpec { name: "read".into(), description: "word word".into(), schema: Arc::new("word".into()) };

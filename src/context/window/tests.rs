@@ -43,7 +43,7 @@ fn item(piece: &Piece) -> Arc<Item> {
 }
 
 fn result(words: usize) -> ToolResult {
-    ToolResult { call_id: "c".into(), name: "read".into(), ok: true, content: text(words) }
+    ToolResult { undone: false, call_id: "c".into(), name: "read".into(), ok: true, content: text(words) }
 }
 
 fn piece() -> impl Strategy<Value = Piece> {

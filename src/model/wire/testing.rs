@@ -129,6 +129,7 @@ pub(crate) fn call(id: &str, name: &str, arguments: &str) -> Block {
 
 pub(crate) fn results(results: &[(&str, bool, &str)]) -> Item {
     let result = |(id, ok, content): &(&str, bool, &str)| ToolResult {
+        undone: false,
         call_id: (*id).to_owned(),
         name: "read".to_owned(),
         ok: *ok,

@@ -108,7 +108,13 @@ fn a_session_reads_as_its_runs_with_prompt_answer_tools_edits_status_and_usage()
     };
     let usage = Usage { input: Some(100), output: Some(20), cache_read: Some(300), cache_write: None };
     let context = ContextUse { used: 420, limit: None, source: ContextSource::Measured };
-    let results = vec![ToolResult { call_id: "1".into(), name: "read".into(), ok: true, content: "fn main".into() }];
+    let results = vec![ToolResult {
+        undone: false,
+        call_id: "1".into(),
+        name: "read".into(),
+        ok: true,
+        content: "fn main".into(),
+    }];
     let item = |item| Record::Item { run: Some(run()), item: Arc::new(item) };
     let text = shown(vec![
         event(Event::RunStarted { prompt: "Mend it.\n\nPlease.".into(), command: Some("fix".into()) }),

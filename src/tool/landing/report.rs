@@ -80,7 +80,7 @@ pub(super) fn applied(place: &Place, applied: &Applied, count: Count) -> Answer 
             }
         }
     }
-    Answer { ok: true, content, summary: format!("{places}, +{} -{}", count.added, count.removed) }
+    Answer { undone: false, ok: true, content, summary: format!("{places}, +{} -{}", count.added, count.removed) }
 }
 
 /// The lines of `now` that differ from `seen`, with some around them; `None` when they take more than `room` bytes.

@@ -74,6 +74,9 @@ async fn s3_a_later_run_uses_the_prompt_as_it_is_and_hears_of_other_tools() {
     assert_eq!(&*plan.setup.system, "The words of then.");
     insta::assert_snapshot!(said(&plan.notes), @"In this run these tools are on offer: find, list, read, recall, search. Files cannot be changed in it: explain what should change instead.");
 
+    let standing = |item: &Item| matches!(item, Item::User { said: Said::Standing { about }, .. } if about == "the tools on offer");
+    assert!(plan.notes.iter().all(standing), "it survives compactions: {:?}", plan.notes);
+
     let asked_first = Known { tools: vec!["read".into()], ..known };
     let edit = ready(&world, Mode::Edit, asked_first).await;
     insta::assert_snapshot!(said(&edit.notes), @"In this run these tools are on offer: edit, find, list, read, recall, search, write. Files may be changed in it.");

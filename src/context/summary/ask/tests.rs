@@ -19,7 +19,7 @@ fn assistant(blocks: Vec<Block>) -> Item {
 
 fn call(id: &str, name: &str, arguments: &str, ok: bool, content: &str) -> [Arc<Item>; 2] {
     let call = Block::Call { id: id.into(), name: name.into(), arguments: arguments.into(), raw: None };
-    let result = ToolResult { call_id: id.into(), name: name.into(), ok, content: content.into() };
+    let result = ToolResult { undone: false, call_id: id.into(), name: name.into(), ok, content: content.into() };
     [Arc::new(assistant(vec![call])), Arc::new(Item::Results { results: vec![result] })]
 }
 
@@ -124,6 +124,7 @@ fn c15_the_summary_before_and_the_new_span_are_counted_once() {
         turns: 9,
         dropped: 0,
         under_way: None,
+        added: vec![],
     };
     let mut items = vec![Arc::new(before.note(&budget()))];
     items.extend(conversation());
@@ -371,16 +372,47 @@ fn c12_c17_the_request_of_a_turn_that_goes_on_is_kept_whole() {
     };
     let again = of(&rest(&items), &cut(6, Some(1)), Some(&first));
     assert_eq!(again.under_way.as_deref(), Some(task.trim()));
-    // A newer request takes its place, when that goes on.
+    // A newer request takes its place once it has its answer.
     let mut newer = rest(&items);
+    newer.push(said("Done."));
     newer.push(Arc::new(Item::asked("And now this", None)));
     newer.extend(call("20", "read", "{}", true, &"fn a() {}\n".repeat(400)));
     newer.extend(call("21", "read", "{}", true, "it"));
-    let second = of(&newer, &cut(11, Some(8)), Some(&first));
+    let second = of(&newer, &cut(12, Some(9)), Some(&first));
     assert_eq!(second.under_way.as_deref(), Some("And now this"));
     // With a newer one behind the cut, or at its end, nothing of it is under way.
     assert_eq!(of(&newer, &Cut { turns_kept: 2, ..cut(6, Some(1)) }, Some(&first)).under_way, None);
-    assert_eq!(of(&newer, &cut(8, None), Some(&first)).under_way, None);
+    assert_eq!(of(&newer, &cut(9, None), Some(&first)).under_way, None);
+}
+
+#[test]
+fn c17_what_the_person_says_into_a_turn_stands_beside_its_task() {
+    let mut items = vec![Arc::new(Item::asked("Rename Zebra everywhere.", None))];
+    items.extend(call("1", "read", "{}", true, &"fn a() {}\n".repeat(400)));
+    items.push(Arc::new(Item::asked("Leave the tests.\n\nThe file: a.rs", Some("Leave the tests.".into()))));
+    items.extend(call("2", "read", "{}", true, &"fn a() {}\n".repeat(400)));
+    items.push(Arc::new(Item::asked("And the docs.", None)));
+    items.extend(call("3", "read", "{}", true, &"fn a() {}\n".repeat(400)));
+    let first = accept(&turn("Goal: fine"), &items, &cut(6, Some(0)), None, &budget()).unwrap();
+    let text = |summary: &Summary| {
+        let Item::User { text, .. } = summary.note(&budget()) else { panic!() };
+        text
+    };
+    let both = text(&first);
+    assert!(both.contains("\nRename Zebra everywhere.\n"), "{both}");
+    assert!(both.contains("\nLeave the tests.\n\nThe file: a.rs\n"), "{both}");
+    // The turn goes on, and is compacted again.
+    let rest = [vec![Arc::new(first.note(&budget()))], items[6..].to_vec()].concat();
+    let second = accept(&turn("Goal: fine"), &rest, &cut(4, Some(1)), Some(&first), &budget()).unwrap();
+    let without = without_model(&rest, &cut(4, Some(1)), Some(&first), &budget());
+    assert_eq!((second.under_way.clone(), second.added.clone()), (without.under_way, without.added));
+    let all = text(&second);
+    let at = |part: &str| all.find(part).unwrap_or_else(|| panic!("{part}: {all}"));
+    assert!(at("\nRename Zebra everywhere.\n") < at("\nAnd the docs.\n"), "{all}");
+    assert!(at("\nAnd the docs.\n") < at("\nLeave the tests.\n\nThe file: a.rs\n"), "newest first: {all}");
+    for once in ["Rename Zebra", "And the docs."] {
+        assert_eq!(all.matches(once).count(), 1, "{all}");
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ fn written(calls: &[(&str, String, bool, &str)]) -> Vec<Arc<Item>> {
         raw: None,
     });
     let results = calls.iter().enumerate().map(|(id, (name, _, ok, said))| ToolResult {
+        undone: false,
         call_id: id.to_string(),
         name: (*name).into(),
         ok: *ok,
@@ -83,6 +84,21 @@ fn c17_a_command_fails_until_it_succeeds() {
     let [test, build] = found.failing.as_slice() else { panic!("{found:?}") };
     assert_eq!((test.command.as_str(), test.tail.as_str()), ("cargo test", &*lines[20..].join("\n")));
     assert_eq!((build.command.as_str(), build.tail.len()), ("cargo build (in sub)", TAIL));
+}
+
+#[test]
+fn c17_a_command_that_was_denied_or_stopped_is_none_that_failed() {
+    let run = |ok, said: &str, undone| {
+        let mut items = calls(&[("run", json!({"command": "cargo test"}), ok, said)]);
+        let Item::Results { results } = Arc::make_mut(&mut items[1]) else { panic!() };
+        results[0].undone = undone;
+        items
+    };
+    let stopped = run(false, "The person stopped the run during this call.", true);
+    assert_eq!(facts(std::slice::from_ref(&stopped)).failing, []);
+    // Nor does it say that one before did not fail.
+    let found = facts(&[run(false, "2 tests failed", false), stopped]);
+    assert_eq!(found.failing, [Failing { command: "cargo test".into(), tail: "2 tests failed".into() }]);
 }
 
 #[test]

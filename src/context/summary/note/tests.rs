@@ -32,6 +32,7 @@ fn summary() -> Summary {
         turns: 7,
         dropped: 0,
         under_way: None,
+        added: vec![],
     }
 }
 
@@ -190,7 +191,7 @@ proptest! {
     ) {
         let failing = failing.into_iter().map(|tail| Failing { command: tail.clone(), tail }).collect();
         let facts = Facts { read, changed, failing, questions, rules: vec![], words, earlier_words: earlier };
-        let summary = Summary { told: told.join("\n"), facts, compactions: 1, turns: 3, dropped: 0, under_way: None };
+        let summary = Summary { told: told.join("\n"), facts, compactions: 1, turns: 3, dropped: 0, ..Summary::default() };
         let budget = budget(limit);
         let item = summary.note(&budget);
         prop_assert!(is_note(&item));
@@ -280,6 +281,17 @@ fn c12_c17_the_request_under_way_stands_in_the_note_word_for_word() {
     summary.facts.words.push("Make it blue".into());
     let text = note_beside(&summary, &budget);
     assert_eq!(text.matches("Make it blue").count(), 1, "{text}");
+    // What was added takes no more than half of the room, the newest first.
+    summary.under_way = Some("BEGIN and so on. END".into());
+    summary.added = (0..2_000).map(|n| format!("addition {n}")).collect();
+    let text = note_beside(&summary, &budget);
+    assert!(text.contains("BEGIN and so on. END") && text.contains("\naddition 1999\n"), "{text}");
+    assert!(tokens::of_text(&text) <= budget.summary + budget.recent / 2, "{text}");
+    summary.under_way = Some(format!("BEGIN {} END", "and so on. ".repeat(50_000)));
+    let text = note_beside(&summary, &budget);
+    assert!(text.contains("\nBEGIN and") && text.contains("\naddition 1999\n"), "{text}");
+    assert!(tokens::of_text(&text) <= budget.summary + budget.recent / 2, "{text}");
+    summary.added.clear();
     // An older version knew of none.
     let old: Summary = serde_json::from_str(r#"{"told": "x", "facts": {}, "compactions": 1, "turns": 1}"#).unwrap();
     assert_eq!(old.under_way, None);

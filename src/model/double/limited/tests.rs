@@ -36,6 +36,7 @@ async fn ask(provider: &dyn Provider, items: &[Arc<Item>]) -> Result<Turn, Model
 fn add(items: &mut Vec<Arc<Item>>, turn: Turn, bytes: usize) {
     let results = turn.blocks.iter().filter_map(|block| match block {
         crate::model::Block::Call { id, name, .. } => Some(crate::model::ToolResult {
+            undone: false,
             call_id: id.clone(),
             name: name.clone(),
             ok: true,

@@ -26,6 +26,7 @@ fn add(items: &mut Vec<Item>, turn: &Turn, origin: &str) {
     items.push(Item::Assistant { model: "double/m".to_owned(), origin: origin.to_owned(), blocks, partial: false });
     let result = |block: &Block| match block {
         Block::Call { id, name, .. } => Some(ToolResult {
+            undone: false,
             call_id: id.clone(),
             name: name.clone(),
             ok: name != "list",
@@ -210,7 +211,7 @@ fn tools_of_any_name_are_offered_and_called() {
         let called: Vec<Block> = names.iter().map(|name| call(&format!("id_{}", name.len()), name, "{}")).collect();
         let answered = called.iter().map(|block| match block {
             Block::Call { id, name, .. } => {
-                ToolResult { call_id: id.clone(), name: name.clone(), ok: true, content: "x".to_owned() }
+                ToolResult { undone: false, call_id: id.clone(), name: name.clone(), ok: true, content: "x".to_owned() }
             }
             _ => unreachable!(),
         });

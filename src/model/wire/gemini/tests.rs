@@ -49,9 +49,13 @@ fn raws(turn: &Turn) -> Vec<Option<&str>> {
 fn replayed(turn: &Turn) -> String {
     let said = Item::Assistant { model: OWN.into(), origin: OWN.into(), blocks: turn.blocks.clone(), partial: false };
     let done = |block: &Block| match block {
-        Block::Call { id, name, .. } => {
-            Some(ToolResult { call_id: id.clone(), name: name.clone(), ok: true, content: "done".to_owned() })
-        }
+        Block::Call { id, name, .. } => Some(ToolResult {
+            undone: false,
+            call_id: id.clone(),
+            name: name.clone(),
+            ok: true,
+            content: "done".to_owned(),
+        }),
         _ => None,
     };
     let answer = Item::Results { results: turn.blocks.iter().filter_map(done).collect() };

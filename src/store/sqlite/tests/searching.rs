@@ -22,7 +22,7 @@ fn calls(id: &str, name: &str, arguments: &str) -> Record {
 
 fn answers(id: &str, name: &str, content: &str) -> Record {
     let (call_id, name, content) = (id.into(), name.into(), content.into());
-    item(Item::Results { results: vec![ToolResult { call_id, name, ok: true, content }] })
+    item(Item::Results { results: vec![ToolResult { undone: false, call_id, name, ok: true, content }] })
 }
 
 /// The numbers of the records that are found.
