@@ -37,9 +37,7 @@ impl Agent {
         if !self.setup.compaction.enabled {
             return Ok(());
         }
-        if let Some(previews) = self.window.worth_previewing(&budget) {
-            self.preview(previews, &budget);
-        }
+        self.preview_where_worth_it(&budget);
         self.shrink(Reason::Hard, budget.hard, &budget).await?;
         self.begin_softly(&budget);
         Ok(())
@@ -72,10 +70,19 @@ impl Agent {
         Ok(())
     }
 
-    /// Begins to summarise in the background once the run has its answer.
+    /// Begins to summarise in the background once the run has its answer, unless previews are enough.
     pub(super) fn look_back(&mut self) {
         if let Some(budget) = self.budget().filter(|_| self.setup.compaction.enabled) {
+            if self.context().used >= budget.soft {
+                self.preview_where_worth_it(&budget);
+            }
             self.begin_softly(&budget);
+        }
+    }
+
+    fn preview_where_worth_it(&mut self, budget: &Budget) {
+        if let Some(previews) = self.window.worth_previewing(budget) {
+            self.preview(previews, budget);
         }
     }
 

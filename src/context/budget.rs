@@ -8,8 +8,10 @@ const ONE: u64 = 1_000;
 /// What requests begin with (system prompt, tool schemas) when nobody has said: about what a session with every tool has. Of a
 /// model that takes in very little it is half of what stands below the soft mark.
 const FIXED: u64 = 2_500;
-/// The most that a summary's note may hold, however much the model takes in: a longer one is not read more closely.
-const SUMMARY: u64 = 6_000;
+/// The most that a summary's note may hold, however much the model takes in: the names of some thousand files.
+const SUMMARY: u64 = 32_000;
+/// The most of it that a model writes: a longer one is not read more closely.
+const TOLD: u64 = 6_000;
 
 /// Tokens of the model that the settings' shares are taken of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +46,7 @@ impl Budget {
 
     /// The same, where it is known how many tokens every request begins with. Beside those, a note and recent entries that
     /// fill their budgets stay below the soft mark, or one compaction would call for the next: the summary gets 12% of the limit,
-    /// at most 6,000 tokens and at most two fifths of the room that there is; recent entries get the rest of the room at most.
+    /// at most 32,000 tokens and at most two fifths of the room that there is; recent entries get the rest of the room at most.
     #[must_use]
     pub fn beside(limit: u64, settings: &CompactionSettings, fixed: u64) -> Self {
         let soft = share(limit, settings.soft);
@@ -80,6 +82,11 @@ impl Budget {
         tokens.saturating_mul(ONE) / self.per_mille.max(1)
     }
 
+    /// What of the summary a model may write.
+    pub(super) fn told(&self) -> u64 {
+        self.summary.min(TOLD)
+    }
+
     /// What the note may hold of the request under way, beside `summary`: a run that goes on without its task is worth nothing.
     pub(super) fn request(&self) -> u64 {
         self.recent / 2
@@ -106,7 +113,7 @@ mod tests {
     fn every_figure_is_capped_by_its_share() {
         let large = Budget::new(200_000, &CompactionSettings::default());
         assert_eq!((large.soft, large.hard, large.recent, large.results), (120_000, 170_000, 12_000, 50_000));
-        assert_eq!((large.preview, large.min_gain, large.summary), (2048, 1024, 6_000));
+        assert_eq!((large.preview, large.min_gain, large.summary), (2048, 1024, 24_000));
         let greedy = CompactionSettings {
             keep_recent_tokens: 1 << 40,
             tool_result_preview_tokens: 1 << 40,

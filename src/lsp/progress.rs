@@ -1,4 +1,4 @@
-//! `$/progress`: what a person sees of a run without any plugin. What began, ends.
+//! `$/progress`: what a person sees of a run, or of a compaction between runs, without any plugin. What began, ends.
 
 use std::time::Duration;
 
@@ -13,14 +13,16 @@ use tower_lsp::ls_types::{
 };
 
 use super::client::Client;
-use crate::protocol::{Event, RunId, RunStatus};
+use crate::protocol::{Event, RunId, RunStatus, SessionId};
 
 /// At most ten reports in any second.
 const SPACING: Duration = Duration::from_millis(110);
+/// What is said of a compaction that is under way.
+const COMPACTING: &str = "compacting the conversation";
 /// Characters of a streamed answer that a report shows.
 const TAIL: usize = 60;
 
-/// The progress of one run. Its task reports what stands here last; dropping it ends the progress.
+/// The progress of one run, or of one compaction between runs. Its task reports what stands here last; dropping it ends the progress.
 pub(super) struct Progress {
     message: watch::Sender<String>,
     /// The last words of the model, to show what it is writing.
@@ -33,6 +35,11 @@ pub(super) fn token(run: RunId) -> NumberOrString {
     NumberOrString::String(format!("cowrite/{run}"))
 }
 
+/// The token of a compaction's progress; `number` makes it another one than the session's last.
+fn token_of_compaction(session: SessionId, number: u64) -> NumberOrString {
+    NumberOrString::String(format!("cowrite/compaction/{session}/{number}"))
+}
+
 /// The run that a progress token belongs to.
 pub(super) fn run_of(token: &NumberOrString) -> Option<RunId> {
     match token {
@@ -43,13 +50,29 @@ pub(super) fn run_of(token: &NumberOrString) -> Option<RunId> {
 
 impl Progress {
     /// Begins a run's progress, where the client shows any.
-    pub(super) fn begin(client: &Client, tasks: &TaskTracker, run: RunId, title: String) -> Option<Self> {
+    pub(super) fn begin(client: &Client, tasks: &TaskTracker, run: RunId, title: &str) -> Option<Self> {
+        Self::of(client, tasks, Begun { token: token(run), title: one_line(title), cancellable: true })
+    }
+
+    /// Begins the progress of a compaction that no run shows.
+    pub(super) fn begin_compaction(
+        client: &Client,
+        tasks: &TaskTracker,
+        session: SessionId,
+        number: u64,
+    ) -> Option<Self> {
+        // The session can do without it, and no command stops it alone.
+        let token = token_of_compaction(session, number);
+        Self::of(client, tasks, Begun { token, title: COMPACTING.into(), cancellable: false })
+    }
+
+    fn of(client: &Client, tasks: &TaskTracker, begun: Begun) -> Option<Self> {
         if !client.caps().progress {
             return None;
         }
         let (message, messages) = watch::channel(String::new());
         // Ends when this struct is dropped, and within the time limit of its one request.
-        let task = tasks.spawn(report(client.clone(), run, title, messages));
+        let task = tasks.spawn(report(client.clone(), begun, messages));
         Some(Self { message, writing: String::new(), task })
     }
 
@@ -73,6 +96,13 @@ impl Progress {
     }
 }
 
+/// What a progress begins with.
+struct Begun {
+    token: NumberOrString,
+    title: String,
+    cancellable: bool,
+}
+
 fn said(event: &Event, writing: &str) -> Option<String> {
     Some(match event {
         Event::TurnStarted { turn: 1 } => "asking the model".into(),
@@ -88,11 +118,9 @@ fn said(event: &Event, writing: &str) -> Option<String> {
         Event::Retrying { attempt, delay_ms, reason } => {
             format!("{}; trying again in {} s (attempt {attempt})", one_line(reason), delay_ms.div_ceil(1000))
         }
-        Event::CompactionStarted { .. } => "compacting the conversation".into(),
+        Event::CompactionStarted { .. } => COMPACTING.into(),
         Event::CompactionFinished { notice: Some(notice), .. } => one_line(notice),
-        Event::CompactionFinished { before, after, error: None, .. } => {
-            format!("compacted the conversation from {before} to {after} tokens")
-        }
+        Event::CompactionFinished { before, after, error, .. } => compacted(*before, *after, error.as_deref()),
         Event::Verifying { command } => format!("checking: {}", one_line(command)),
         Event::RunFinished { status, error, .. } => match (status, error) {
             (RunStatus::Completed, _) => "done".into(),
@@ -103,6 +131,14 @@ fn said(event: &Event, writing: &str) -> Option<String> {
         },
         _ => return None,
     })
+}
+
+/// What became of a compaction, for a person.
+pub(super) fn compacted(before: u64, after: u64, error: Option<&str>) -> String {
+    match error {
+        None => format!("compacted the conversation from {before} to {after} tokens"),
+        Some(error) => format!("the conversation was not compacted: {}", one_line(error)),
+    }
 }
 
 /// One line without control characters.
@@ -121,18 +157,19 @@ async fn closed(messages: &mut watch::Receiver<String>) {
     while messages.changed().await.is_ok() {}
 }
 
-async fn report(client: Client, run: RunId, title: String, mut messages: watch::Receiver<String>) {
-    if let Err(error) = client.create_progress(token(run)).await {
-        tracing::debug!(%run, %error, "no progress is shown");
+async fn report(client: Client, begun: Begun, mut messages: watch::Receiver<String>) {
+    let Begun { token, title, cancellable } = begun;
+    if let Err(error) = client.create_progress(token.clone()).await {
+        tracing::debug!(?token, %error, "no progress is shown");
         return;
     }
     let send = async |value: WorkDoneProgress| {
-        let params = ProgressParams { token: token(run), value: ProgressParamsValue::WorkDone(value) };
+        let params = ProgressParams { token: token.clone(), value: ProgressParamsValue::WorkDone(value) };
         client.notify::<ProgressNotification>(params).await;
     };
     send(WorkDoneProgress::Begin(WorkDoneProgressBegin {
-        title: format!("Cowrite: {}", one_line(&title)),
-        cancellable: Some(true),
+        title: format!("Cowrite: {title}"),
+        cancellable: Some(cancellable),
         message: None,
         percentage: None,
     }))
@@ -146,7 +183,7 @@ async fn report(client: Client, run: RunId, title: String, mut messages: watch::
         }
         let message = messages.borrow_and_update().clone();
         send(WorkDoneProgress::Report(WorkDoneProgressReport {
-            cancellable: Some(true),
+            cancellable: Some(cancellable),
             message: Some(message),
             percentage: None,
         }))
@@ -167,6 +204,7 @@ mod tests {
         let run = RunId::new();
         assert_eq!(run_of(&token(run)), Some(run));
         assert_eq!(run_of(&NumberOrString::Number(1)), None);
+        assert_eq!(run_of(&token_of_compaction(SessionId::new(), 1)), None);
         assert_eq!(run_of(&NumberOrString::String("other/1".into())), None);
     }
 

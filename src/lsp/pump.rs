@@ -1,6 +1,6 @@
 //! The pump: the one task that writes what sessions tell to the client.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -10,8 +10,8 @@ use tower_lsp::ls_types::MessageType;
 
 use super::answer::{Answers, Ended};
 use super::client::{Client, CowriteEvent};
-use super::progress::Progress;
-use crate::protocol::{Event, RunId, RunStatus, SessionId};
+use super::progress::{Progress, compacted};
+use crate::protocol::{Envelope, Event, RunId, RunStatus, SessionId};
 use crate::session::{Outlet, Told};
 
 /// Events that may wait for the client before deltas begin to merge.
@@ -112,14 +112,26 @@ impl Pump {
 #[derive(Default)]
 struct Shown {
     runs: HashMap<RunId, Run>,
-    /// Sessions that the person wants compacted.
-    compacting: HashSet<SessionId>,
+    /// Sessions that are being compacted.
+    compacting: HashMap<SessionId, Compacting>,
+    /// Compactions that had a progress of their own so far.
+    compactions: u64,
+}
+
+/// What a compaction looks like to the person so far.
+#[derive(Default)]
+struct Compacting {
+    /// Whether it is the person's own wish. One that began by itself sends no message.
+    wanted: bool,
+    /// While no run shows it.
+    progress: Option<Progress>,
 }
 
 /// What a run looks like to the person so far.
 struct Run {
     progress: Option<Progress>,
     edited: bool,
+    session: SessionId,
 }
 
 async fn write(client: &Client, answers: &Arc<Answers>, showing: &TaskTracker, shown: &mut Shown, told: Told) {
@@ -132,13 +144,13 @@ async fn write(client: &Client, answers: &Arc<Answers>, showing: &TaskTracker, s
         );
         client.message(MessageType::INFO, &text).await;
     }
-    if let Some(text) = compaction(shown, envelope.session_id, &envelope.event) {
+    if let Some(text) = compaction(client, showing, shown, &envelope) {
         client.message(MessageType::INFO, &format!("Cowrite: {text}")).await;
     }
     if let Some(run) = envelope.run_id {
         if matches!(envelope.event, Event::RunStarted { .. }) {
-            let progress = Progress::begin(client, showing, run, title.to_string());
-            shown.runs.insert(run, Run { progress, edited: false });
+            let progress = Progress::begin(client, showing, run, &title);
+            shown.runs.insert(run, Run { progress, edited: false, session: envelope.session_id });
         }
         if let Some(shown) = shown.runs.get_mut(&run) {
             shown.edited |= matches!(envelope.event, Event::EditApplied { .. });
@@ -160,19 +172,39 @@ async fn write(client: &Client, answers: &Arc<Answers>, showing: &TaskTracker, s
     }
 }
 
-/// What became of a compaction that the person asked for, in whichever run it was taken in. One that began by itself says nothing.
-fn compaction(shown: &mut Shown, session: SessionId, event: &Event) -> Option<String> {
-    match event {
-        Event::CompactionStarted { reason, .. } if reason == "command" => {
-            shown.compacting.insert(session);
-            None
+/// Shows a compaction as long as no run does. Gives what became of one that the person asked for, in whichever run it was taken in.
+fn compaction(client: &Client, showing: &TaskTracker, shown: &mut Shown, told: &Envelope) -> Option<String> {
+    let session = told.session_id;
+    let live = shown.runs.values().any(|run| run.session == session);
+    match &told.event {
+        Event::CompactionStarted { reason, .. } => {
+            let compacting = shown.compacting.entry(session).or_default();
+            compacting.wanted |= reason == "command";
+            if live || compacting.progress.is_some() {
+                return None;
+            }
         }
-        Event::CompactionFinished { before, after, error, .. } if shown.compacting.remove(&session) => {
-            Some(match error {
-                None => format!("compacted the conversation from {before} to {after} tokens"),
-                Some(error) => format!("the conversation was not compacted: {error}"),
-            })
+        // It goes on without the run that showed it.
+        Event::RunFinished { .. } if shown.compacting.contains_key(&session) => {
+            let others = shown.runs.iter().filter(|(run, _)| Some(**run) != told.run_id);
+            if others.map(|(_, run)| run.session).any(|other| other == session) {
+                return None;
+            }
         }
-        _ => None,
+        Event::CompactionFinished { before, after, error, .. } => {
+            let Compacting { wanted, progress } = shown.compacting.remove(&session)?;
+            if let Some(mut progress) = progress {
+                progress.show(&told.event);
+            }
+            return wanted.then(|| compacted(*before, *after, error.as_deref()));
+        }
+        _ => return None,
     }
+    shown.compactions += 1;
+    if let Some(compacting) = shown.compacting.get_mut(&session)
+        && compacting.progress.is_none()
+    {
+        compacting.progress = Progress::begin_compaction(client, showing, session, shown.compactions);
+    }
+    None
 }

@@ -207,6 +207,45 @@ async fn p11_c22_large_results_do_not_cost_the_cache_one_by_one() {
     assert!((1..=requests / 10).contains(&batches), "{batches} batches of previews: {long:?}");
 }
 
+/// A run whose answer takes it above the soft mark: what previews save is enough, so nobody is asked for a summary.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c6_c22_after_a_run_previews_come_before_a_summary() {
+    let person = Person::new(2, 700).await;
+    let step = AtomicUsize::new(0);
+    let double = Double::of(Limited::new(40_000, move |seen: &Seen<'_>| {
+        assert!(!seen.tools.is_empty(), "nobody is asked for a summary");
+        let part = match step.fetch_add(1, Ordering::SeqCst) {
+            0 => Part::call("call_0", "read", r#"{"path":"part0.txt"}"#),
+            1 => Part::call("call_1", "read", r#"{"path":"part1.txt"}"#),
+            2 => Part::text(&"This is what both of them say, word for word. ".repeat(750)),
+            _ => Part::text("Short."),
+        };
+        Reply::answer(Answer::of(vec![part]))
+    }))
+    .await;
+    let provider = double.provider("anthropic", "context = 40000");
+    let (status, _) = person.ask("Read both parts.", provider.clone(), 0).await;
+    assert_eq!(status, RunStatus::Completed);
+    let used = |events: &[Event]| -> Vec<u64> {
+        let used = |event: &Event| match event {
+            Event::Usage { context, .. } => Some(context.used),
+            _ => None,
+        };
+        events.iter().filter_map(used).collect()
+    };
+    let before = *used(&person.heard.events.lock().unwrap()).last().unwrap();
+    assert!(before >= 24_000, "it ended above the soft mark: {before}");
+    let (status, _) = person.ask("And?", provider, 0).await;
+    assert_eq!(status, RunStatus::Completed);
+    let events = person.heard.events.lock().unwrap();
+    let after = *used(&events).last().unwrap();
+    assert!(after + 4_096 <= before, "{after} after {before}");
+    let started = events.iter().filter(|event| matches!(event, Event::CompactionStarted { .. })).count();
+    assert_eq!(started, 0);
+    assert!(double.overflows().is_empty());
+    person.parts.shutdown.cancel();
+}
+
 /// What a long run was like.
 #[derive(Debug)]
 struct Long {

@@ -365,6 +365,7 @@ mod tests {
         assert!(said[0].contains("did what was asked (1 line)"), "{said:?}");
         assert!(said[1].contains("not known"), "{said:?}");
         assert!(said[2].contains("Nothing was done"), "{said:?}");
+        assert!(results.iter().all(|result| result.undone), "none came to an end that is known");
         state.apply(&item(cut.results), 1);
         assert!(state.cut().is_none());
     }

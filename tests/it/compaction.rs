@@ -243,6 +243,135 @@ async fn c10_a_summary_that_fails_is_told_and_the_run_goes_on() {
     assert!(Path::new(&place.state).join("sessions.db").exists());
 }
 
+/// What a person sees of a progress: its beginning, its end, and whether it can be cancelled.
+async fn progress(client: &Client, token: &str) -> (Value, Value) {
+    let values = |notifications: &[Value]| -> Vec<Value> {
+        let ours = notifications.iter().filter(|message| {
+            message["method"] == "$/progress"
+                && message["params"]["token"].as_str().is_some_and(|name| name.starts_with(token))
+        });
+        ours.map(|message| message["params"]["value"].clone()).collect()
+    };
+    let seen = client
+        .until("the end of a progress", |notifications, _| {
+            let values = values(notifications);
+            values.iter().any(|value| value["kind"] == "end").then_some(values)
+        })
+        .await;
+    (seen[0].clone(), seen[seen.len() - 1].clone())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c24_a_compaction_between_runs_shows_its_progress_from_beginning_to_end() {
+    let mut script = script(100_000, vec![says(&prose("An answer", 600))]);
+    script["summary"] = json!({ "deltas": [{ "delay_ms": 200 }, { "text": "Goal: go on." }] });
+    let place = Place::new(&script, json!({ "mode": "safe_frontier" }));
+    let client = place.server().await;
+    ask(&client, "One.").await;
+    assert_eq!(client.execute("cowrite.compact", json!({})).await.expect("it answers")["started"], true);
+    let finished = compaction(&client, "compactionFinished").await;
+    let (begin, end) = progress(&client, "cowrite/compaction/").await;
+    assert_eq!(
+        (&begin["kind"], &begin["title"], &begin["cancellable"]),
+        (&json!("begin"), &json!("Cowrite: compacting the conversation"), &json!(false)),
+        "{begin}"
+    );
+    let told = format!("compacted the conversation from {} to {} tokens", finished["before"], finished["after"]);
+    assert_eq!(end["message"], told, "{end}");
+    client.stop().await;
+
+    // One that fails says so.
+    script["summary"] = json!({ "error": { "kind": "unavailable", "message": "overloaded", "status": 529 } });
+    let place = Place::new(&script, json!({ "mode": "safe_frontier" }));
+    let client = place.server().await;
+    ask(&client, "One.").await;
+    assert_eq!(client.execute("cowrite.compact", json!({})).await.expect("it answers")["started"], true);
+    let (_, end) = progress(&client, "cowrite/compaction/").await;
+    assert!(
+        end["message"].as_str().is_some_and(|end| end.starts_with("the conversation was not compacted: ")),
+        "{end}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c24_a_compaction_that_outlasts_its_run_shows_a_progress_of_its_own() {
+    let mut script = script(8_000, vec![says(&prose("An answer", 200))]);
+    script["summary"] = json!({ "deltas": [{ "delay_ms": 300 }, { "text": "Goal: go on." }] });
+    let place = Place::new(&script, json!({ "cooldown_seconds": 0 }));
+    let client = place.server().await;
+    let mut last = String::new();
+    for prompt in ["One.", "Two.", "Three."] {
+        last = ask(&client, prompt).await.0;
+        if !of_kind(&client.events(&last), "compactionStarted").is_empty() {
+            break;
+        }
+    }
+    assert_eq!(of_kind(&client.events(&last), "compactionStarted").len(), 1, "it began with the end of a run");
+    assert!(of_kind(&client.events(&last), "compactionFinished").is_empty(), "and goes on without it");
+    let (begin, end) = progress(&client, "cowrite/compaction/").await;
+    assert_eq!(begin["title"], "Cowrite: compacting the conversation", "{begin}");
+    assert!(end["message"].as_str().is_some_and(|end| end.starts_with("compacted the conversation from")), "{end}");
+    let progresses = client.notifications("$/progress");
+    let begun = progresses.iter().filter(|message| message["params"]["value"]["kind"] == "begin").count();
+    let ended = progresses.iter().filter(|message| message["params"]["value"]["kind"] == "end").count();
+    assert_eq!(begun, ended, "what began, ends: {progresses:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c19_a_fork_in_mid_run_finds_what_was_compacted_before_it_and_nothing_said_after() {
+    let rule = |words: &str, turns: Vec<Value>| json!({ "when": { "prompt_contains": words }, "turns": turns });
+    let looks_back = |query: &str| vec![calls(&[("recall", json!({ "query": query }))]), says("{{results}}")];
+    let after = json!({ "deltas": [
+        { "text": "The bird is PELICAN-77." }, { "call": { "name": "read", "arguments": { "path": "f.txt" } } }
+    ]});
+    let endless = json!({ "deltas": [{ "text": "And now" }, { "delay_ms": 60_000 }, { "text": "late" }] });
+    let script = json!({
+        "context": 100_000,
+        "rules": [
+            rule("remember", vec![says(&format!("The ticket is OPS-4711. {}", prose("An answer", 600)))]),
+            rule("go on for long", vec![after, endless]),
+            rule("which ticket", looks_back("OPS-4711")),
+            rule("which bird", looks_back("PELICAN-77")),
+        ],
+        "summary": says("Goal: go on."),
+    });
+    let place = Place::new(&script, json!({ "mode": "safe_frontier" }));
+    place.file("f.txt", "a file\n");
+    let client = place.server().await;
+    ask(&client, "remember").await;
+    assert_eq!(client.execute("cowrite.compact", json!({})).await.expect("it answers")["started"], true);
+    let compacted = compaction(&client, "compactionFinished").await;
+    assert!(compacted["error"].is_null(), "{compacted}");
+    let answer = client.execute("cowrite.run", json!({ "prompt": "go on for long" })).await.expect("it starts");
+    let (run, parent) = (answer["runId"].as_str().expect("an id").to_owned(), answer["sessionId"].clone());
+    client
+        .until("the second turn", |notifications, _| {
+            let mut events = notifications.iter().map(|message| &message["params"]["event"]);
+            events.any(|event| event["type"] == "turnStarted" && event["turn"] == 2).then_some(())
+        })
+        .await;
+    let fork = client.execute("cowrite.session.fork", json!({ "sessionId": parent })).await.expect("a fork");
+    assert_ne!(fork["sessionId"], parent);
+    let found = |prompt: &'static str, session: Value| {
+        let client = client.clone();
+        async move {
+            let argument = json!({ "prompt": prompt, "sessionId": session });
+            let answer = client.execute("cowrite.run", argument).await.expect("it starts");
+            let finished = client.finished(answer["runId"].as_str().expect("an id")).await;
+            assert_eq!(finished["status"], "completed", "{finished}");
+            finished["resultText"].as_str().expect("an answer").to_owned()
+        }
+    };
+    let ticket = found("which ticket", fork["sessionId"].clone()).await;
+    assert!(ticket.contains("> The ticket is OPS-4711."), "what the parent compacted is found: {ticket}");
+    let bird = found("which bird", fork["sessionId"].clone()).await;
+    assert!(bird.starts_with("Nothing in this session holds all of"), "what was said after the fork is not: {bird}");
+    client.execute("cowrite.cancel", json!({ "runId": run })).await.expect("it answers");
+    client.finished(&run).await;
+    let bird = found("which bird", parent).await;
+    assert!(bird.contains("> The bird is PELICAN-77."), "the parent has it: {bird}");
+}
+
 /// What happens to a compaction at a random moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Act {

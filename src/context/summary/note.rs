@@ -21,9 +21,9 @@ const REQUEST_TITLE: &str = "## The request under way, word for word, unless a n
 /// What stands above what the person said since.
 const ADDED_TITLE: &str = "## Said since that request was made, newest first, word for word: the later word counts";
 
-/// The part of the note that is the model's, whatever the program has to say: two fifths.
-fn told_share(room: u64) -> u64 {
-    room / 5 * 2
+/// The part of the note that is the model's, whatever the program has to say: two fifths of what a model may write.
+fn told_share(room: u64, budget: &Budget) -> u64 {
+    room.min(budget.estimated(budget.told())) / 5 * 2
 }
 
 /// The part of [`Budget::recent`] that the person's messages may hold.
@@ -36,7 +36,7 @@ pub(in crate::context) fn is_note(item: &Item) -> bool {
 
 /// Tokens, by estimate, that the summariser is asked to stay within: what the note has for it however much the program has to say.
 pub(super) fn share(budget: &Budget) -> u64 {
-    told_share(budget.estimated(budget.summary))
+    told_share(budget.estimated(budget.summary), budget)
 }
 
 pub(super) fn of(summary: &Summary, budget: &Budget) -> Item {
@@ -114,7 +114,7 @@ fn text(summary: &Summary, request: &str, budget: &Budget, room: u64) -> String 
     let free = room.saturating_sub(tokens::of_text(&about) + tokens::of_text(OPEN) + tokens::of_text(CLOSE) + 4);
     let told = escape(summary.told.trim());
     let whole = if told.is_empty() { 0 } else { weight(TOLD_TITLE) + tokens::of_text(&quoted(&told)) };
-    let least = whole.min(told_share(free));
+    let least = whole.min(told_share(free, budget));
     let mut sections = sections(summary, request, free - least, budget);
     let last = sections.len() - 1;
     for (index, section) in sections.iter_mut().enumerate() {

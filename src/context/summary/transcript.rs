@@ -109,19 +109,19 @@ impl<'a> Piece<'a> {
     }
 }
 
-/// What is shown of each piece, so that all together fit into `room` tokens. When they do not as they are, each gets a
+/// What is shown of each piece, so that all together fit into `most` tokens. When they do not as they are, each gets a
 /// share that grows with its age's end: the oldest are shortened hardest. One whose share would say nothing is left
-/// out, and counted.
-pub(super) fn within(pieces: &[Piece<'_>], room: u64) -> Vec<String> {
-    if pieces.iter().map(|piece| piece.tokens).sum::<u64>() <= room {
+/// out, and counted; never the very first and the last, as long as there is room for both.
+pub(super) fn within(pieces: &[Piece<'_>], most: u64) -> Vec<String> {
+    if pieces.iter().map(|piece| piece.tokens).sum::<u64>() <= most {
         return pieces.iter().map(Piece::as_it_is).collect();
     }
-    let mut room = room;
+    let mut room = most;
     loop {
         let shown = shares(pieces, room);
         let tokens: u64 = shown.iter().map(|text| tokens::of_text(text)).sum();
         // Shares are kept by estimate, and markers weigh too.
-        let Some(over) = tokens.checked_sub(room).filter(|over| *over > 0) else { return shown };
+        let Some(over) = tokens.checked_sub(most).filter(|over| *over > 0) else { return shown };
         if room == 0 {
             return vec![String::new(); pieces.len()];
         }
@@ -130,11 +130,16 @@ pub(super) fn within(pieces: &[Piece<'_>], room: u64) -> Vec<String> {
 }
 
 fn shares(pieces: &[Piece<'_>], room: u64) -> Vec<String> {
+    let count = pieces.len() as u64;
+    let last = pieces.len() - 1;
+    // Where the transcript begins and where it ends is said whatever is between.
+    let end = LEAST.min(room.saturating_sub(2 * MARKER) / 2);
     let share = |index: usize, unit: u64| {
-        // From one part for the oldest to four for the newest.
-        let age = 4 + 12 * (index as u64 + 1) / pieces.len() as u64;
-        let share = unit * age * pieces[index].weight / 64;
-        (share >= LEAST).then_some(share.min(pieces[index].tokens))
+        // From one part for the oldest to four for the newest, no two alike: those that are would be left out together.
+        let age = 4 * count + 12 * (index as u64 + 1);
+        let share = unit.saturating_mul(age * pieces[index].weight) / (64 * count);
+        let share = if index == 0 || index == last { share.max(end) } else { share };
+        (share >= LEAST || index == 0 || index == last).then_some(share.min(pieces[index].tokens))
     };
     let takes = |unit: u64| -> u64 {
         let (mut takes, mut left_out) = (0, false);

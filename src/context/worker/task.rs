@@ -6,8 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::{FutureExt as _, StreamExt as _};
 
 use super::{Failure, Job, Made, Outcome, Shared, Summary, Underway};
-use crate::model::{Assembler, Block, Provider, Request, StreamEvent, Turn};
+use crate::model::{Assembler, Block, Item, Provider, Request, StreamEvent, Turn};
 use crate::protocol::Usage;
+
+/// Tokens below which a summariser takes in too little for its task and a few entries of the transcript, by estimate.
+const LEAST_ROOM: u64 = 1_200;
+
+/// The least that an answer may hold, in tokens.
+const LEAST_ANSWER: u64 = 1_024;
+
+/// What a model that thinks before it writes may think at most, in tokens.
+const THINKING: u64 = 16_384;
 
 /// What a job has cost so far. Whoever stops it still has the figures.
 #[derive(Default)]
@@ -68,7 +77,15 @@ async fn made(job: Job, model: String, spent: Arc<Spent>) -> Result<Made, String
     let origin = job.items.get(..job.cut.covers).ok_or("the history is shorter than what was to be summarised")?;
     let origin = Arc::from(origin);
     let (items, cut, before, budget) = (&job.items, &job.cut, job.before.as_deref(), &job.budget);
-    let request = Summary::request(items, cut, before, job.focus.as_deref(), room(&job), budget);
+    let room = room(&job);
+    if budget.estimated(room).min(room) < LEAST_ROOM {
+        return Err(format!(
+            "{model} takes in about {room} tokens beside its answer, too little to summarise anything; set compaction.model to one that \
+             takes in more"
+        ));
+    }
+    let request = Summary::request(items, cut, before, job.focus.as_deref(), room, budget);
+    let request = Request { max_output: Some(answer(&job)), ..request };
     let sent = request.items.len() as u64;
     let mut turn = ask(&*job.provider, request, &spent).await.map_err(|why| job.provider.redacted(why))?;
     for block in &mut turn.blocks {
@@ -84,11 +101,28 @@ async fn made(job: Job, model: String, spent: Arc<Spent>) -> Result<Made, String
     Ok(Made { reason, run, summary: Arc::new(summary), origin, cut, budget, model, sent, usage: Usage::default() })
 }
 
-/// What the summariser can take in. Whatever is known of its answers, there is room for a summary, and half of it all is left
-/// for what is asked.
+/// What the summariser can take in. Whatever is known of its answers, there is room for the one that it is asked for, and half of it
+/// all is left for what is asked.
 fn room(job: &Job) -> u64 {
-    let answer = job.provider.max_output().unwrap_or(0).max(job.budget.summary);
+    let answer = job.provider.max_output().unwrap_or(0).max(answer(job));
     job.provider.context().map_or(job.budget.limit, |all| all - answer.min(all / 2))
+}
+
+/// The most that its answer may hold. A model that thinks before it writes would use up what a summary takes and be cut off before
+/// its first word; which ones do that nobody says but their own entries in a history, so where there is plenty of room every one
+/// may think. The summary itself is bounded by what it is asked for and by what is kept of it.
+fn answer(job: &Job) -> u64 {
+    let written = job.budget.told().max(LEAST_ANSWER);
+    let reasons = job.items.iter().any(|item| match &**item {
+        Item::Assistant { model, blocks, .. } => {
+            *model == *job.provider.name() && blocks.iter().any(|block| matches!(block, Block::Reasoning { .. }))
+        }
+        Item::User { .. } | Item::Results { .. } => false,
+    });
+    let all = job.provider.context().unwrap_or(job.budget.limit);
+    let thought = THINKING.min(all / if reasons { 4 } else { 16 });
+    let most = job.provider.max_output().unwrap_or(u64::MAX);
+    (written + thought).min(all / 2).min(most).max(1)
 }
 
 async fn ask(provider: &dyn Provider, request: Request, spent: &Spent) -> Result<Turn, String> {

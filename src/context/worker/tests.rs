@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
 
 use super::*;
-use crate::model::{ModelError, Request, StopReason, StreamEvent, TurnStream};
+use crate::model::{Block, ModelError, Request, StopReason, StreamEvent, TurnStream};
 
 /// What a provider does, one after the other.
 #[derive(Clone)]
@@ -203,7 +203,7 @@ async fn the_summariser_is_given_what_it_can_take_in() {
     // Tokens in all, of one answer, and what is left for the question.
     for (context, max_output, room) in [
         (Some(50_000), Some(8_000), 42_000),
-        (Some(50_000), None, 47_000),
+        (Some(50_000), None, 43_875),
         (Some(16_000), Some(12_000), 8_000),
         (None, Some(8_000), 32_000),
     ] {
@@ -220,6 +220,43 @@ async fn the_summariser_is_given_what_it_can_take_in() {
         let told = format!("{context:?} {max_output:?}: {} of {}", seen.len(), asked(room).len());
         assert!(seen == asked(room) && seen.len() > asked(room - 6_000).len(), "{told}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c16_a_summariser_that_thinks_before_it_writes_has_room_for_that() {
+    // Tokens in all, of one answer, whether it has thought in this history, and what its answer may hold.
+    for (context, max_output, thinks, most) in [
+        (Some(200_000), None, true, 19_384),
+        (Some(200_000), None, false, 15_500),
+        (Some(200_000), Some(64_000), true, 19_384),
+        (Some(200_000), Some(2_000), true, 2_000),
+        (Some(16_000), None, true, 7_000),
+        (Some(8_000), None, true, 4_000),
+        (Some(8_000), None, false, 3_500),
+    ] {
+        let provider = Arc::new(Played { context, max_output, ..played(said("A summary.")) });
+        let blocks = vec![Block::Reasoning { text: "Let me see.".into(), raw: None }];
+        let model = if thinks { "played/m" } else { "another/m" };
+        let thought = Item::Assistant { model: model.into(), origin: String::new(), blocks, partial: false };
+        let job = job(Reason::Command, &provider);
+        let items = [&job.items[..3], &[Arc::new(thought)], &job.items[3..]].concat().into();
+        let compactor = compactor();
+        compactor.start(Job { items, ..job }).unwrap();
+        outcome(&compactor).await.unwrap();
+        let seen = &provider.seen.lock().unwrap()[0];
+        assert_eq!(seen.max_output, Some(most), "{context:?} {max_output:?} {thinks}");
+        let sent: u64 = seen.items.iter().map(|item| crate::context::tokens::of_item(item)).sum();
+        assert!(sent + most <= context.unwrap(), "{sent} and {most} of {context:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c16_a_summariser_that_takes_in_too_little_is_not_asked() {
+    let provider = Arc::new(Played { context: Some(2_000), max_output: None, ..played(said("A summary.")) });
+    let failed = commanded(&provider).await.unwrap_err();
+    assert!(failed.to_string().contains("played/m takes in about 1000 tokens"), "{failed}");
+    assert!(failed.to_string().contains("compaction.model"), "{failed}");
+    assert_eq!((provider.asked.load(Ordering::SeqCst), failed.usage), (0, Usage::default()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -230,7 +230,7 @@ fn c16_a_span_that_is_too_long_is_shortened_and_the_oldest_hardest() {
         assert!(text.contains("left out …]"), "{room}: {text}");
         if room >= 8_000 {
             let lengths: Vec<usize> = (0..60).map(|turn| length(&text, &format!("ANSWER{turn} "))).collect();
-            assert!(lengths.is_sorted_by(|a, b| *a <= b + 8), "{room}: {lengths:?}");
+            assert!(lengths.is_sorted_by(|a, b| *a <= b + 16), "{room}: {lengths:?}");
             assert!(lengths[59] > lengths[0], "{room}: {lengths:?}");
         }
         // What the person said is the last to go.

@@ -117,6 +117,25 @@ fn c17_what_does_not_fit_is_counted_and_changed_files_go_last() {
 }
 
 #[test]
+fn c17_in_a_larger_model_the_program_says_more_and_the_model_no_more() {
+    let mut summary = summary();
+    summary.facts.changed = (0..1_200).map(|n| format!("src/module_{}/part_{n}.rs", n / 40)).collect();
+    summary.facts.read = (0..600).map(|n| format!("lib/module_{}/part_{n}.rs", n / 40)).collect();
+    summary.told = (0..6_000).map(|n| format!("Done: step {n} of many\n")).collect();
+    let (large, small) = (budget(200_000), budget(32_000));
+    let text = note(&summary, &large);
+    let missing: Vec<&String> =
+        summary.facts.changed.iter().filter(|path| !text.contains(&format!("- {path}\n"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(!text.contains("more: recall)") || text.matches("- lib/module_").count() > 100, "{text}");
+    // What was asked of the model stays the same, and what is kept of it has a bound of its own.
+    assert!(share(&large) == 2_400 && share(&small) < 2_400, "{} and {}", share(&large), share(&small));
+    assert_eq!((large.told(), small.told()), (6_000, small.summary));
+    let named = note(&summary, &small).matches("- src/module_").count();
+    assert!((50..1_200).contains(&named), "{named}");
+}
+
+#[test]
 fn c17_failing_commands_lose_their_output_before_they_are_left_out() {
     let mut summary = summary();
     let tail = "thread panicked at a place with a long name\n".repeat(10);
