@@ -33,7 +33,9 @@ local function status_text(status)
   local lines = { ('Cowrite: %s'):format(type(status.model) == 'string' and status.model or 'no model') }
   local context = type(status.context) == 'table' and status.context or {}
   if type(context.used) == 'number' and type(context.limit) == 'number' then
-    table.insert(lines, ('context: %d of %d tokens (%s)'):format(context.used, context.limit, context.source or '?'))
+    local share = math.floor(context.used / math.max(context.limit, 1) * 100 + 0.5)
+    local source = context.source or '?'
+    table.insert(lines, ('context: %d of %d tokens, %d%% (%s)'):format(context.used, context.limit, share, source))
   end
   for _, run in ipairs(status.runs or {}) do
     table.insert(lines, ('%s  %s'):format(run.status, vim.split(run.prompt, '\n', { plain = true })[1]))
@@ -47,6 +49,10 @@ local on_result = {
     if #result.cancelled == 0 then
       vim.notify('Cowrite: nothing is running.')
     end
+  end,
+  -- What comes of it is told as a message and as progress.
+  compact = function(result)
+    vim.notify('Cowrite: ' .. (result.started and 'compacting the conversation' or result.reason))
   end,
   status = function(result)
     vim.notify(status_text(result))
@@ -104,7 +110,8 @@ function M.run(opts)
     return
   end
   if not starts_run(name) then
-    execute(client, name, vim.empty_dict())
+    local focus = name == 'compact' and prompt ~= ''
+    execute(client, name, focus and { focus = prompt } or vim.empty_dict())
     return
   end
 

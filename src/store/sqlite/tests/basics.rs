@@ -120,7 +120,7 @@ async fn s1_a_fork_shares_what_stands_before_it_and_so_do_its_forks() {
 }
 
 #[tokio::test]
-async fn s4_resuming_reads_the_newest_checkpoint_and_what_follows() {
+async fn c23_s4_resuming_reads_the_newest_checkpoint_and_what_follows() {
     let store = Sqlite::in_memory().await.unwrap();
     let mut pen = Pen::begin(&store, "first", vec![said("1"), checkpoint("compacted"), said("3")]).await;
     let before = pen.fork(&store, 1, vec![said("fork")]).await;

@@ -275,24 +275,28 @@ async fn c19_where_no_index_can_be_kept_the_entries_are_read() {
 
 #[tokio::test]
 async fn c19_another_session_under_the_same_id_is_read_anew() {
-    // A backup that was put back, and gone on with.
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("sessions.db");
-    let store = open(&folder).await;
-    let pen = Pen::begin(&store, "", vec![said("first")]).await;
-    store.close().await;
-    let backup = fs::read(&file).unwrap();
-    let store = open(&folder).await;
-    let mut lost = pen;
-    lost.write(&store, vec![said("a lost needle"), said("hay")]).await;
-    assert_eq!(found(&store, pen.session, "needle").await, [2]);
-    store.close().await;
-    fs::write(&file, backup).unwrap();
-    let store = open(&folder).await;
-    assert_eq!(found(&store, pen.session, "needle").await, [0; 0]);
-    let mut again = pen;
-    again.write(&store, vec![said("hay"), said("a new needle"), said("hay")]).await;
-    assert_eq!(found(&store, pen.session, "needle").await, [3]);
+    // A backup that was put back, and gone on with; searched at once, or when it is as long again.
+    for at_once in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sessions.db");
+        let store = open(&folder).await;
+        let pen = Pen::begin(&store, "", vec![said("first")]).await;
+        store.close().await;
+        let backup = fs::read(&file).unwrap();
+        let store = open(&folder).await;
+        let mut lost = pen;
+        lost.write(&store, vec![said("a lost needle"), said("hay")]).await;
+        assert_eq!(found(&store, pen.session, "needle").await, [2]);
+        store.close().await;
+        fs::write(&file, backup).unwrap();
+        let store = open(&folder).await;
+        if at_once {
+            assert_eq!(found(&store, pen.session, "needle").await, [0; 0]);
+        }
+        let mut again = pen;
+        again.write(&store, vec![said("hay"), said("a new needle"), said("hay")]).await;
+        assert_eq!(found(&store, pen.session, "needle").await, [3], "{at_once}");
+    }
 }
 
 #[tokio::test]
@@ -317,6 +321,33 @@ async fn c19_two_processes_fill_one_index() {
     for found in futures::future::join_all(searches).await {
         assert_eq!(found, [208, 108, 8]);
     }
+}
+
+#[tokio::test]
+async fn c19_what_is_in_the_index_is_not_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("search.db");
+    let store = open(&folder).await;
+    let mut pen = Pen::begin(&store, "", (0..200).map(|n| said(&format!("entry {n}"))).collect()).await;
+    assert_eq!(found(&store, pen.session, "entry 199").await, [200]);
+    let upto = async || -> i64 {
+        let mut connection = Place::file(&file).connect(false).await.unwrap();
+        sqlx::query_scalar("SELECT upto FROM indexed").fetch_one(&mut connection).await.unwrap()
+    };
+    assert_eq!(upto().await, 200);
+    // It goes on with the same file, and takes in what is new alone: the words of an old entry stay as they are there.
+    let mut connection = Place::file(&file).connect(false).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE mark (x)").execute(&mut connection).await.unwrap();
+    drop(connection);
+    pen.write(&store, vec![said("a needle")]).await;
+    assert_eq!(found(&store, pen.session, "needle").await, [201]);
+    assert_eq!(upto().await, 201);
+    let mut connection = Place::file(&file).connect(true).await.unwrap();
+    let marks: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE name = 'mark'")
+        .fetch_one(&mut connection)
+        .await
+        .unwrap();
+    assert_eq!(marks, 1, "it was thrown away and made anew");
 }
 
 #[derive(Clone, Debug)]
