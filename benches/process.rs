@@ -8,15 +8,19 @@
     reason = "a program that prints figures, and stops at the first surprise"
 )]
 
+#[path = "driver/server.rs"]
+mod server;
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cowrite::framing::frame;
 use serde_json::{Value, json};
+
+use server::Server;
 
 const STARTS: usize = 41;
 const CHANGES: usize = 10_000;
@@ -48,64 +52,10 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
-/// A server process with nobody's settings.
-struct Server {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-    _home: tempfile::TempDir,
-}
-
-impl Server {
-    fn start() -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let config = home.path().join("config.toml");
-        std::fs::write(&config, "").unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_cowrite"))
-            .env("COWRITE_CONFIG", config)
-            .env("COWRITE_STATE_DIR", home.path().join("state"))
-            .current_dir(home.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        Self { child, input, output, _home: home }
-    }
-
-    fn send(&mut self, message: &Value) {
-        self.input.write_all(&frame(message.to_string().as_bytes())).unwrap();
-    }
-
-    fn next(&mut self) -> Value {
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            assert!(self.output.read_line(&mut line).unwrap() > 0, "the server ended");
-            match line.trim() {
-                "" => break,
-                header => length = header.strip_prefix("Content-Length: ").unwrap().parse().unwrap(),
-            }
-        }
-        let mut body = vec![0; length];
-        self.output.read_exact(&mut body).unwrap();
-        serde_json::from_slice(&body).unwrap()
-    }
-
-    fn initialize(&mut self, options: &Value) {
-        self.send(&initialize(options));
-        while self.next()["id"] != 0 {}
-        self.send(&json!({ "jsonrpc": "2.0", "method": "initialized", "params": {} }));
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Only what was started here, by its own handle.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn begin(server: &mut Server, options: &Value) {
+    server.send(&initialize(options));
+    while server.next()["id"] != 0 {}
+    server.send(&json!({ "jsonrpc": "2.0", "method": "initialized", "params": {} }));
 }
 
 fn initialize(options: &Value) -> Value {
@@ -118,13 +68,13 @@ fn initialize(options: &Value) -> Value {
 fn start_to_initialize() -> Duration {
     let began = Instant::now();
     let mut server = Server::start();
-    server.initialize(&json!({}));
+    begin(&mut server, &json!({}));
     began.elapsed()
 }
 
 fn idle_memory_mib() -> f64 {
     let mut server = Server::start();
-    server.initialize(&json!({}));
+    begin(&mut server, &json!({}));
     std::thread::sleep(Duration::from_millis(500));
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -167,8 +117,11 @@ fn added_to_a_delta() -> f64 {
         move || stream_deltas(&mut listener.accept().unwrap().0, &sent)
     });
     let mut server = Server::start();
-    server.initialize(&json!({ "model": "local/m", "providers": { "local": {
-        "kind": "openai-chat", "base_url": format!("http://127.0.0.1:{port}/v1") } } }));
+    begin(
+        &mut server,
+        &json!({ "model": "local/m", "providers": { "local": {
+        "kind": "openai-chat", "base_url": format!("http://127.0.0.1:{port}/v1") } } }),
+    );
     server.send(&json!({ "jsonrpc": "2.0", "id": 1, "method": "workspace/executeCommand", "params": {
         "command": "cowrite.ask", "arguments": [{ "prompt": "talk" }] } }));
     let mut added = Vec::new();

@@ -96,6 +96,6 @@ fn find_and_patch_200_lines_in_10_mb(bencher: Bencher) {
     let base = Snapshot::detached(&text, "rust");
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let old = lines[lines.len() / 2..lines.len() / 2 + 200].concat();
-    let replacements = [Replacement { new: old.replace("value", "thing"), old, all: false }];
+    let replacements = [Replacement { new: old.replace("value", "thing"), old, ..Replacement::default() }];
     bencher.bench(|| find(black_box(&base), &replacements));
 }

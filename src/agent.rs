@@ -4,6 +4,7 @@ mod calls;
 mod prompt;
 mod room;
 mod turn;
+mod writing;
 
 pub use prompt::{Scope, system_prompt};
 

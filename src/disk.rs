@@ -6,7 +6,8 @@
 
 mod folder;
 
-use std::fs::File;
+use std::ffi::OsStr;
+use std::fs::{File, Metadata};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -14,13 +15,11 @@ use std::path::Path;
 use ropey::Rope;
 
 use crate::editor::{Place, ReadError};
-use crate::text::Snapshot;
+use crate::text::{Charset, Snapshot};
 use folder::Folder;
 
 /// The most bytes that a tool reads.
 pub const LIMIT: u64 = 10 * 1024 * 1024;
-
-const BOM: &str = "\u{feff}";
 
 /// Why a file was not written. It stands as it stood before.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -52,7 +51,7 @@ pub enum WriteError {
 /// The text of a file.
 ///
 /// # Errors
-/// When it is missing, no regular file, over [`LIMIT`], or not UTF-8. A pipe or a device never blocks.
+/// When it is missing, no regular file, over [`LIMIT`], or no text that could be written back as it is. A pipe or a device never blocks.
 pub fn read(place: &Place) -> Result<Snapshot, ReadError> {
     let (parent, name) = Folder::of(place).map_err(|error| read_error(place, &error))?;
     Ok(open(place, &parent, &name)?.snapshot)
@@ -74,6 +73,18 @@ pub fn peek(path: &Path) -> std::io::Result<Option<File>> {
 /// # Errors
 /// When something is there already, also when it came this very moment, or the system says no.
 pub fn create(place: &Place, text: &str) -> Result<(), WriteError> {
+    make(place, text.as_bytes(), None)
+}
+
+/// Puts back a file that was taken away: `held` with its byte order mark, its encoding and, when they are known, its permissions.
+///
+/// # Errors
+/// As [`create`].
+pub fn restore(place: &Place, held: &Snapshot, mode: Option<u32>) -> Result<(), WriteError> {
+    make(place, &bytes(place, held, held.rope())?, mode)
+}
+
+fn make(place: &Place, bytes: &[u8], mode: Option<u32>) -> Result<(), WriteError> {
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => WriteError::Exists(place.to_string()),
         _ => refused(place, &error),
@@ -83,38 +94,46 @@ pub fn create(place: &Place, text: &str) -> Result<(), WriteError> {
         return Err(WriteError::Exists(place.to_string()));
     }
     let mut draft = parent.draft(0o666).map_err(failed)?;
-    draft.file.write_all(text.as_bytes()).map_err(failed)?;
+    draft.file.write_all(bytes).map_err(failed)?;
+    if let Some(mode) = mode {
+        draft.set_mode(mode).map_err(failed)?;
+    }
     draft.file.sync_all().map_err(failed)?;
     draft.publish_new(&name).map_err(failed)
 }
 
-/// Puts `new` in the place of `expected`, keeping byte order mark and mode.
+/// Whether [`replace`] would put `new` in the place of `expected` as things are.
 ///
 /// # Errors
-/// When the file does not hold `expected`, is read-only, has other names (hard links), belongs to someone else, or the system
-/// says no.
+/// As [`replace`].
+pub fn may_replace(place: &Place, expected: &Snapshot, new: &Rope) -> Result<(), WriteError> {
+    let (parent, name) = Folder::of(place).map_err(|error| read_error(place, &error))?;
+    writable(place, &parent, &name, expected)?;
+    bytes(place, expected, new).map(drop)
+}
+
+/// Whether [`remove`] would take the file away as things are.
+///
+/// # Errors
+/// As [`remove`].
+pub fn may_remove(place: &Place, expected: &Snapshot) -> Result<(), WriteError> {
+    let (parent, name) = Folder::of(place).map_err(|error| read_error(place, &error))?;
+    removable(place, &parent, &name, expected).map(drop)
+}
+
+/// Puts `new` in the place of `expected`, keeping byte order mark, encoding and mode.
+///
+/// # Errors
+/// When the file does not hold `expected`, is read-only, has other names (hard links), belongs to someone else, has no bytes for a
+/// character in its encoding, or the system says no.
 pub fn replace(place: &Place, expected: &Snapshot, new: &Rope) -> Result<(), WriteError> {
     let failed = |error: std::io::Error| refused(place, &error);
     let (parent, name) = Folder::of(place).map_err(|error| read_error(place, &error))?;
-    let found = open(place, &parent, &name)?;
-    if !same(&found.snapshot, expected) {
-        return Err(WriteError::Changed { place: place.to_string(), now: found.snapshot });
-    }
-    let before = found.file.metadata().map_err(failed)?;
+    let before = writable(place, &parent, &name, expected)?;
     let refuse = |reason: &str| Err(WriteError::Refused { place: place.to_string(), reason: reason.to_owned() });
-    if before.nlink() > 1 {
-        return refuse("the file has other names (hard links), which a write would cut off or change unseen");
-    }
-    if before.mode() & 0o222 == 0 || !parent.may_write(&name) {
-        return refuse("the file is read-only; the person can change its permissions");
-    }
+    let new = bytes(place, expected, new)?;
     let mut draft = parent.draft(0o600).map_err(failed)?;
-    if expected.bom() {
-        draft.file.write_all(BOM.as_bytes()).map_err(failed)?;
-    }
-    for chunk in new.chunks() {
-        draft.file.write_all(chunk.as_bytes()).map_err(failed)?;
-    }
+    draft.file.write_all(&new).map_err(failed)?;
     if draft.keep(&before).is_err() {
         return refuse("the file belongs to someone else, and its owner could not be kept");
     }
@@ -128,22 +147,14 @@ pub fn replace(place: &Place, expected: &Snapshot, new: &Rope) -> Result<(), Wri
     draft.publish_over(&name).map_err(failed)
 }
 
-/// Takes a file away; the folder that it is in stays.
+/// Takes a file away; the folder that it is in stays. Gives the permissions that it had.
 ///
 /// # Errors
 /// When it does not hold `expected`, is read-only, or the system says no.
-pub fn remove(place: &Place, expected: &Snapshot) -> Result<(), WriteError> {
+pub fn remove(place: &Place, expected: &Snapshot) -> Result<u32, WriteError> {
     let failed = |error: std::io::Error| refused(place, &error);
     let (parent, name) = Folder::of(place).map_err(|error| read_error(place, &error))?;
-    let found = open(place, &parent, &name)?;
-    if !same(&found.snapshot, expected) {
-        return Err(WriteError::Changed { place: place.to_string(), now: found.snapshot });
-    }
-    let before = found.file.metadata().map_err(failed)?;
-    if before.mode() & 0o222 == 0 || !parent.may_write(&name) {
-        let reason = "the file is read-only; the person can change its permissions".to_owned();
-        return Err(WriteError::Refused { place: place.to_string(), reason });
-    }
+    let before = removable(place, &parent, &name, expected)?;
     // The system can take away only whatever bears the name, so the file is given one that nobody knows and looked at again:
     // what another program put in its place this very moment is put back.
     let aside = parent.aside(&name).map_err(failed)?;
@@ -152,7 +163,86 @@ pub fn remove(place: &Place, expected: &Snapshot) -> Result<(), WriteError> {
     if (after.dev(), after.ino()) != (before.dev(), before.ino()) || !same(&now.snapshot, expected) {
         return Err(WriteError::Changed { place: place.to_string(), now: now.snapshot });
     }
-    aside.remove().map_err(failed)
+    aside.remove().map_err(failed)?;
+    Ok(before.mode())
+}
+
+/// Gives a file another name, making the folders above it; everything else stays as it is.
+///
+/// # Errors
+/// When it does not hold `expected`, something bears the new name, that is on another file system, or the system says no.
+pub fn rename(from: &Place, to: &Place, expected: &Snapshot) -> Result<(), WriteError> {
+    let failed = |error: std::io::Error| refused(from, &error);
+    let (old_parent, old) = Folder::of(from).map_err(|error| read_error(from, &error))?;
+    let before = held(from, &old_parent, &old, expected)?;
+    let (new_parent, new) = Folder::make(to).map_err(|error| refused(to, &error))?;
+    old_parent.rename_new(&old, &new_parent, &new).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => WriteError::Exists(to.to_string()),
+        std::io::ErrorKind::CrossesDevices => {
+            let reason = format!("{to} is on another file system");
+            WriteError::Refused { place: from.to_string(), reason }
+        }
+        _ => failed(error),
+    })?;
+    // What another program put in its place this very moment gets its name back.
+    let moved = open(to, &new_parent, &new)?;
+    let after = moved.file.metadata().map_err(failed)?;
+    if (after.dev(), after.ino()) != (before.dev(), before.ino()) || !same(&moved.snapshot, expected) {
+        new_parent.rename_new(&new, &old_parent, &old).map_err(failed)?;
+        return Err(WriteError::Changed { place: from.to_string(), now: moved.snapshot });
+    }
+    Ok(())
+}
+
+/// The permissions of a file, and what it holds; `None` when it cannot be read.
+#[must_use]
+pub fn kept(place: &Place) -> Option<(u32, Snapshot)> {
+    let (parent, name) = Folder::of(place).ok()?;
+    let found = open(place, &parent, &name).ok()?;
+    Some((found.file.metadata().ok()?.mode(), found.snapshot))
+}
+
+/// Makes the folders above a file.
+///
+/// # Errors
+/// When the system says no.
+pub fn make_folders(place: &Place) -> Result<(), WriteError> {
+    Folder::make(place).map(drop).map_err(|error| refused(place, &error))
+}
+
+/// What is known of the file, when it holds `expected`.
+fn held(place: &Place, parent: &Folder, name: &OsStr, expected: &Snapshot) -> Result<Metadata, WriteError> {
+    let found = open(place, parent, name)?;
+    if !same(&found.snapshot, expected) {
+        return Err(WriteError::Changed { place: place.to_string(), now: found.snapshot });
+    }
+    found.file.metadata().map_err(|error| refused(place, &error))
+}
+
+/// The same, when it may be taken away.
+fn removable(place: &Place, parent: &Folder, name: &OsStr, expected: &Snapshot) -> Result<Metadata, WriteError> {
+    let found = held(place, parent, name, expected)?;
+    if found.mode() & 0o222 == 0 || !parent.may_write(name) {
+        let reason = "the file is read-only; the person can change its permissions".to_owned();
+        return Err(WriteError::Refused { place: place.to_string(), reason });
+    }
+    Ok(found)
+}
+
+/// The same, when it may be written.
+fn writable(place: &Place, parent: &Folder, name: &OsStr, expected: &Snapshot) -> Result<Metadata, WriteError> {
+    let found = held(place, parent, name, expected)?;
+    if found.nlink() > 1 {
+        let reason = "the file has other names (hard links), which a write would cut off or change unseen".to_owned();
+        return Err(WriteError::Refused { place: place.to_string(), reason });
+    }
+    removable(place, parent, name, expected)
+}
+
+/// The bytes of a text that stands in for what a file held.
+fn bytes(place: &Place, held: &Snapshot, new: &Rope) -> Result<Vec<u8>, WriteError> {
+    let bytes = held.charset().encode(new, held.bom());
+    bytes.map_err(|error| WriteError::Refused { place: place.to_string(), reason: error.to_string() })
 }
 
 struct Found {
@@ -160,7 +250,7 @@ struct Found {
     snapshot: Snapshot,
 }
 
-fn open(place: &Place, parent: &Folder, name: &std::ffi::OsStr) -> Result<Found, ReadError> {
+fn open(place: &Place, parent: &Folder, name: &OsStr) -> Result<Found, ReadError> {
     let io = |error: std::io::Error| read_error(place, &error);
     let file = parent.open(name).map_err(io)?;
     // Looked at after opening: what was a file a moment ago may be a pipe by now.
@@ -178,12 +268,13 @@ fn open(place: &Place, parent: &Folder, name: &std::ffi::OsStr) -> Result<Found,
     if bytes.len() as u64 > LIMIT {
         return Err(too_large(bytes.len() as u64));
     }
-    let text = String::from_utf8(bytes).map_err(|_| ReadError::NotText(place.to_string()))?;
-    Ok(Found { file, snapshot: Snapshot::detached(&text, "") })
+    let (text, charset) = Charset::decode(bytes)
+        .map_err(|error| ReadError::NotText { place: place.to_string(), reason: error.to_string() })?;
+    Ok(Found { file, snapshot: Snapshot::detached(&text, "").kept_in(charset) })
 }
 
 fn same(found: &Snapshot, expected: &Snapshot) -> bool {
-    found.bom() == expected.bom() && found.rope() == expected.rope()
+    found.bom() == expected.bom() && found.charset() == expected.charset() && found.rope() == expected.rope()
 }
 
 fn read_error(place: &Place, error: &std::io::Error) -> ReadError {

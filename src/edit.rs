@@ -6,12 +6,16 @@ mod find;
 mod land;
 mod lf;
 mod lines;
+mod merge;
+pub mod patch_form;
+mod proposal;
 mod rebase;
 mod undo;
 
 pub use diff::{deltas_between, steps_between, unified};
-pub use find::{FindError, Replacement, find};
+pub use find::{FindError, Found, Nth, Replacement, Tier, find, found};
 pub use land::{Landing, Seen, landed, landed_among_typing};
+pub use proposal::{Composed, Proposal, Proposed, Void};
 pub use rebase::Clash;
 
 use std::ops::Range;

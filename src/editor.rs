@@ -69,9 +69,14 @@ pub enum ReadError {
         /// The most that is read.
         limit: u64,
     },
-    /// Not text in UTF-8.
-    #[error("{0} is not UTF-8 text")]
-    NotText(String),
+    /// No text, or text that could not be written back as it is.
+    #[error("{place} is not a text file that can be read: {reason}")]
+    NotText {
+        /// Which.
+        place: String,
+        /// What is wrong with its bytes.
+        reason: String,
+    },
     /// The system says no.
     #[error("could not read {place}: {reason}")]
     Io {
@@ -114,6 +119,22 @@ pub enum What {
     Delete {
         /// What it must hold.
         base: Snapshot,
+        /// Whether an open buffer loses its text instead where there is no file, or the editor cannot take it away.
+        or_empty: bool,
+    },
+    /// Gives a file another name; a conflict when it holds anything but `base`, refused when something bears that name.
+    Rename {
+        /// What it must hold.
+        base: Snapshot,
+        /// Its new place.
+        to: Place,
+    },
+    /// Puts back a file that was taken away, with its byte order mark and encoding; refused when something is there.
+    Restore {
+        /// What it held.
+        base: Snapshot,
+        /// Its permissions, when they are known.
+        mode: Option<u32>,
     },
 }
 
@@ -122,6 +143,8 @@ pub enum What {
 pub enum Outcome {
     /// The document holds the new text: seen, not promised.
     Applied(Applied),
+    /// Put to the person, who decides: nothing is changed yet. `now` is the text as it would read, `hunks` have their ids.
+    Proposed(Applied),
     /// What was typed meanwhile stands where the edit belongs.
     Conflict {
         /// Which lines, in words for the model.
@@ -156,9 +179,33 @@ pub struct Applied {
     pub now: Snapshot,
     /// Whether the file was made by it.
     pub created: bool,
+    /// What became of the file besides.
+    pub fate: Fate,
+    /// What else there is to know of it, in a sentence: that it is not saved, say.
+    pub note: Option<String>,
     /// What takes it back, and the text that this was made against: the one in which the edit was seen. One hunk for each of
     /// `hunks`, in the same order.
     pub back: (Snapshot, Patch),
+}
+
+/// What a change did to a file besides its text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing: it is where it was.
+    #[default]
+    Stays,
+    /// It is gone.
+    Deleted {
+        /// The permissions that it had, when they are known.
+        mode: Option<u32>,
+    },
+    /// It has another name.
+    Moved {
+        /// Where it is now.
+        to: Place,
+        /// As the client spells that.
+        uri: String,
+    },
 }
 
 /// An editor, as far as the agent knows.
@@ -178,6 +225,11 @@ pub trait Editor: Send + Sync {
 
     /// Changes a document and tells what really became of it. Ends within bounded time.
     async fn apply(&self, change: Change) -> Outcome;
+
+    /// Takes back a change that was only proposed and that nobody has decided on; whether it is gone.
+    async fn withdraw(&self, _place: &Place, _proposed: &Applied) -> bool {
+        false
+    }
 
     /// The name of a document that the client knows it by.
     fn uri(&self, place: &Place) -> String;

@@ -16,6 +16,7 @@ mod lifecycle;
 mod port;
 mod progress;
 mod pump;
+mod review;
 mod server;
 mod state;
 mod transport;

@@ -226,6 +226,19 @@ pub enum ContextSource {
     Estimated,
 }
 
+/// What became of a file besides its text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "operation", rename_all = "camelCase")]
+pub enum FileStep {
+    /// It is gone.
+    Delete,
+    /// It has another name.
+    Rename {
+        /// Its URI now.
+        to: String,
+    },
+}
+
 /// One changed place of an edit. Ids are unique in the run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -288,6 +301,18 @@ pub enum Event {
         /// The piece.
         text: String,
     },
+    /// A piece of what a call will put into a file, while the model is still writing the call.
+    EditDelta {
+        /// The file, as the model names it, once it has.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path: Option<String>,
+        /// Which call of the turn, from 1.
+        call: u32,
+        /// Which text of that call, from 1.
+        edit: u32,
+        /// The piece.
+        text: String,
+    },
     /// A tool begins.
     ToolStarted {
         /// The call's id, unique in the session.
@@ -321,8 +346,17 @@ pub enum Event {
     EditProposed {
         /// The document.
         uri: String,
-        /// Its changed places.
+        /// Its changed places; where they belong in the text as it is.
         hunks: Vec<HunkView>,
+        /// Hunks proposed before that these stand for now.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        replaces: Vec<String>,
+        /// `create`, `delete` or `rename`; absent for a change of its text.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        operation: Option<String>,
+        /// The new name of a document that is renamed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<String>,
     },
     /// The buffer holds the edit.
     EditApplied {
@@ -335,6 +369,9 @@ pub enum Event {
         /// The editor confirmed it only after the time limit.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         late: bool,
+        /// What became of the file, when it is not where it was.
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        file: Option<FileStep>,
     },
     /// An edit did not reach the document.
     EditRejected {
@@ -476,6 +513,10 @@ impl Event {
             {
                 text.push_str(&more);
             }
+            (
+                Self::EditDelta { call, edit, text, .. },
+                Self::EditDelta { call: same_call, edit: same_edit, text: more, .. },
+            ) if (*call, *edit) == (same_call, same_edit) => text.push_str(&more),
             (_, next) => return Err(next),
         }
         Ok(())
@@ -484,7 +525,8 @@ impl Event {
     /// Whether this is a piece of a stream, which may be merged with its neighbours while nobody was told of it.
     #[must_use]
     pub fn is_delta(&self) -> bool {
-        matches!(self, Self::TextDelta { .. } | Self::ReasoningDelta { .. } | Self::ToolOutput { .. })
+        use Event::{EditDelta, ReasoningDelta, TextDelta, ToolOutput};
+        matches!(self, TextDelta { .. } | ReasoningDelta { .. } | EditDelta { .. } | ToolOutput { .. })
     }
 }
 

@@ -13,6 +13,7 @@ mod long;
 mod mailbox;
 mod outlet;
 mod recall;
+mod review;
 mod runs;
 mod stage;
 mod state;
@@ -20,6 +21,7 @@ mod undo;
 
 pub use outlet::{Outlet, Told};
 pub use recall::SessionRecall;
+pub use review::{Decision, Decisions, May, Operation, ReviewFile, ReviewHunk, ReviewState, Select, taken_back};
 pub use runs::EventPage;
 pub use state::Figures;
 pub use undo::{Plan, Trail};
@@ -30,19 +32,24 @@ pub(crate) use changes::Changes;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::actor::{Actor, Opening};
 use self::journal::kept;
 use self::mailbox::{Entry, Mailbox};
+use self::review::{Reviewed, Reviews};
 use self::runs::Runs;
 use self::state::State;
 use crate::agent::Setup;
+use crate::editor::Editor;
 use crate::model::{Item, Provider};
-use crate::protocol::{Envelope, RunId, RunSnapshot, SessionId};
+use crate::protocol::{Envelope, Event, RunId, RunSnapshot, SessionId};
 use crate::settings::{CompactionSettings, Limits};
-use crate::store::{Begins, Head, Keep, Owner, Rules, Store, StoreError, Stored, StoredRun, Undone};
+use crate::store::{
+    Begins, Decided, Head, Keep, Owner, Proposed, Record, Rules, Store, StoreError, Stored, StoredRun, Undone,
+};
 use crate::tool::Reads;
 
 /// Runs that may wait behind the live one.
@@ -123,6 +130,8 @@ pub struct Parts {
     pub shutdown: CancellationToken,
     /// Holds their actors.
     pub tasks: TaskTracker,
+    /// Counts how often the list of what waits for the person has changed.
+    pub reviews_moved: watch::Sender<u64>,
 }
 
 /// A session, as others hold it. Cloning shares it.
@@ -133,6 +142,7 @@ pub struct Session {
     runs: Arc<Runs>,
     mailbox: Arc<Mailbox>,
     reads: Arc<Reads>,
+    reviews: Arc<Reviews>,
 }
 
 impl Session {
@@ -149,7 +159,7 @@ impl Session {
             ended: Vec::new(),
             keep: parts.keep(),
         };
-        Self::open(parts, folder, opening, Vec::new())
+        Self::open(parts, folder, opening, Vec::new(), Vec::new())
     }
 
     /// A session as the store has it. Where a run of another living process is under way, as it stood before that run: going
@@ -176,20 +186,30 @@ impl Session {
             None => runs.iter().filter(unfinished).cloned().collect(),
             Some(_) => Vec::new(),
         };
-        let opening = Opening { session, begins: None, head, state: folded(&records), cut, ended, keep: parts.keep() };
-        Ok(Self::open(parts, &row.folder, opening, runs))
+        let state = folded(&records);
+        let waiting = waiting(parts.store.as_ref(), state.proposed()).await;
+        let opening = Opening { session, begins: None, head, state, cut, ended, keep: parts.keep() };
+        Ok(Self::open(parts, &row.folder, opening, runs, waiting))
     }
 
-    fn open(parts: &Parts, folder: &str, opening: Opening, stored: Vec<StoredRun>) -> Self {
+    fn open(
+        parts: &Parts,
+        folder: &str,
+        opening: Opening,
+        stored: Vec<StoredRun>,
+        waiting: Vec<review::Pending>,
+    ) -> Self {
+        let mailbox: Arc<Mailbox> = Arc::default();
         let session = Self {
             folder: folder.into(),
             store: parts.store.clone(),
             runs: Arc::new(Runs::new(opening.session, opening.head, opening.begins.is_none(), &parts.limits, stored)),
-            mailbox: Arc::default(),
+            reviews: Arc::new(Reviews::new(mailbox.clone(), parts.reviews_moved.clone(), waiting)),
+            mailbox,
             reads: Arc::default(),
         };
-        let (runs, mailbox) = (session.runs.clone(), session.mailbox.clone());
-        let (actor, cut) = Actor::new(opening, runs, mailbox, parts.store.clone(), parts.outlet.clone());
+        let (runs, mailbox, reviews) = (session.runs.clone(), session.mailbox.clone(), session.reviews.clone());
+        let (actor, cut) = Actor::new(opening, runs, mailbox, reviews, parts.store.clone(), parts.outlet.clone());
         parts.tasks.spawn(actor.run(cut, parts.shutdown.clone()));
         session
     }
@@ -327,6 +347,68 @@ impl Session {
         kept(&self.mailbox, |kept| Entry::Undone { undone, note, kept }).await
     }
 
+    /// Whether nothing waits for the person.
+    #[must_use]
+    pub fn has_no_reviews(&self) -> bool {
+        self.reviews.is_empty()
+    }
+
+    /// What waits for the person, where it belongs in the present texts. Never waits.
+    #[must_use]
+    pub fn reviews(&self, editor: &dyn Editor) -> Vec<ReviewFile> {
+        self.reviews.list(editor, self.id())
+    }
+
+    /// The newest run of which something that is selected waits. Never waits.
+    #[must_use]
+    pub fn newest_reviewed(&self, editor: &dyn Editor, select: &Select) -> Option<RunId> {
+        self.reviews.newest(editor, select)
+    }
+
+    /// Waits for the turn to decide: one decision after another, so that nothing is done twice. [`Session::accept`] and
+    /// [`Session::reject`] take it themselves.
+    pub async fn turn_to_decide(&self) -> impl Sized + Send {
+        self.reviews.turn().await
+    }
+
+    /// Makes what the person takes of what waits, in each document as one change, where that `may` be touched still.
+    pub async fn accept(&self, editor: &Arc<dyn Editor>, select: &Select, may: &May<'_>) -> Decisions {
+        self.reviews.accept(editor, select, may).await
+    }
+
+    /// Until this is dropped, hunks of a run are being accepted in a fork: what the text holds says nothing about them.
+    pub fn being_accepted_elsewhere(&self, run: RunId) -> impl Drop + use<> {
+        self.reviews.being_accepted_elsewhere(run)
+    }
+
+    /// The same hunks were accepted in a fork: here they wait no longer either.
+    pub fn accepted_elsewhere(&self, run: RunId, hunks: &[String]) {
+        self.reviews.accepted_elsewhere(run, hunks);
+    }
+
+    /// Drops what the person refuses of what waits.
+    ///
+    /// # Errors
+    /// When it could not be recorded.
+    pub async fn reject(&self, editor: &dyn Editor, select: &Select) -> Result<Decisions, String> {
+        self.reviews.reject(editor, select).await
+    }
+
+    /// Records what became of hunks that were applied, and tells it; the model hears `note`.
+    ///
+    /// # Errors
+    /// When it could not be recorded.
+    pub async fn decided(&self, decided: Decided, event: Option<Event>, note: Option<String>) -> Result<(), String> {
+        let reviewed = Reviewed {
+            run: decided.run,
+            records: vec![Record::Decided(decided)],
+            contents: Vec::new(),
+            events: event.into_iter().collect(),
+            note,
+        };
+        kept(&self.mailbox, |kept| Entry::Reviewed { reviewed: Box::new(reviewed), kept }).await
+    }
+
     /// Begins to summarise the history; `Some` says why not. What comes of it is told as an event.
     ///
     /// # Errors
@@ -360,6 +442,29 @@ impl Parts {
     fn keep(&self) -> Keep {
         Keep { runs: self.limits.max_runs, events_per_run: self.limits.max_events_per_run }
     }
+}
+
+/// What waits, as it was recorded. What cannot be read is not lost: its text was not changed, and the run may be asked again.
+async fn waiting(store: &dyn Store, proposed: &[Proposed]) -> Vec<review::Pending> {
+    let mut waiting = Vec::new();
+    for proposed in proposed {
+        let text = store.content(proposed.base).await;
+        let restored = text.map(|text| review::Pending::restored(proposed, &text));
+        match restored {
+            Ok(Some(pending)) => waiting.push(pending),
+            Ok(None) => tracing::error!(run = %proposed.run, file = proposed.shown, "a proposal does not fit its text"),
+            Err(error) => {
+                tracing::error!(run = %proposed.run, file = proposed.shown, %error, "a proposal cannot be read")
+            }
+        }
+    }
+    waiting
+}
+
+/// Whether something waits for the person in a session with these records.
+#[must_use]
+pub fn waits(records: &[Stored]) -> bool {
+    !folded(records).proposed().is_empty()
 }
 
 fn folded(records: &[Stored]) -> State {

@@ -24,7 +24,7 @@ pub use fault::{At, Fault, LayerName, Severity, Source};
 pub use places::{Places, StateDirError, make_private};
 pub use read::Origin;
 pub use schema::{
-    CommandKind, CommandSettings, CompactionMode, CompactionSettings, Limits, ModelSettings, Needs, Price,
+    CommandKind, CommandSettings, CompactionMode, CompactionSettings, EditFormat, Limits, ModelSettings, Needs, Price,
     ProviderKind, ProviderSettings, Settings,
 };
 pub use unusable::Unusable;

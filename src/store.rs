@@ -9,7 +9,8 @@ mod sqlite;
 
 pub use hash::{Hash, Head};
 pub use record::{
-    Back, Base, Changed, Checkpoint, Compacted, Item, Prepared, Previewed, Record, Rules, Totals, Undone,
+    Back, Base, Changed, Checkpoint, Compacted, Decided, Gone, Item, Moved, Operation, Prepared, Previewed, Proposed,
+    Record, Rules, Totals, Undone, Verdict,
 };
 pub use sqlite::{OpenError, Sqlite};
 
@@ -291,7 +292,8 @@ pub trait Store: Send + Sync {
     /// When they cannot be read.
     async fn events(&self, session: SessionId, run: Option<RunId>, after: u64) -> Result<Vec<Envelope>, StoreError>;
 
-    /// What a run changed, and what of it was undone since, oldest first: [`Record::Changed`] and [`Record::Undone`].
+    /// What a run changed, and what of it was decided on or undone since, oldest first: [`Record::Changed`],
+    /// [`Record::Decided`] and [`Record::Undone`].
     ///
     /// # Errors
     /// When it cannot be read.

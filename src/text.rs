@@ -5,6 +5,7 @@
 
 #[cfg(test)]
 pub(crate) mod cases;
+mod charset;
 mod delta;
 mod document;
 mod ending;
@@ -12,6 +13,7 @@ mod position;
 mod rope;
 mod snapshot;
 
+pub use charset::{Charset, CharsetError};
 pub use delta::{Delta, DeltaLog};
 pub use document::{ContentChange, Document};
 pub use ending::LineEnding;

@@ -2,17 +2,21 @@
 //!
 //! To add one: write its file (and its `mod` line here), and add it to the list in [`Registry::all`].
 
+mod delete;
 mod edit;
 mod find;
 mod glob;
 mod landing;
 mod lines;
 mod list;
+mod r#move;
 mod output;
+mod patch;
 mod read;
 mod reads;
 mod recall;
 mod registry;
+
 mod schema;
 mod search;
 #[cfg(test)]

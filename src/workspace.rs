@@ -2,6 +2,7 @@
 
 mod keeping;
 mod preparing;
+mod reviewing;
 mod rules;
 mod sessions;
 #[cfg(test)]
@@ -90,9 +91,6 @@ pub enum StartError {
     /// Its session does not take it.
     #[error(transparent)]
     Refused(#[from] crate::session::StartError),
-    /// Edits as proposals are not there yet.
-    #[error("mode \"ask\" is not supported by this version; use \"edit\", or \"plan\" for a run that changes nothing")]
-    ModeAsk,
 }
 
 impl Workspace {
@@ -126,9 +124,6 @@ impl Workspace {
     pub async fn start(&self, ask: Ask) -> Result<(RunId, SessionId), StartError> {
         let command_mode = ask.command.as_ref().and_then(|command| command.mode);
         let mode = ask.mode.or(command_mode).unwrap_or(self.settings.mode);
-        if mode == Mode::Ask {
-            return Err(StartError::ModeAsk);
-        }
         let cancels = self.cancels.load(Ordering::SeqCst);
         let folder = self.folder_of(ask.target.as_ref().map(|target| target.given.as_str())).await;
         let session = self.sessions.to_run_in(ask.session, &folder).await?;
@@ -315,8 +310,24 @@ impl Workspace {
     /// # Errors
     /// A sentence that says what to do.
     pub async fn undo(&self, run: Option<RunId>) -> Result<Vec<FileUndone>, SessionError> {
-        let active = self.session(None).await?;
+        let (session, run) = self.finished(run).await?;
+        let mut files = self.refuse_all(run).await?;
         let store = self.sessions.store().await?;
+        let roots = with_buffers(&self.roots, self.editor.as_ref());
+        let _turn = session.turn_to_decide().await;
+        let undoing = undo::undo(self.editor.as_ref(), &roots, store.as_ref(), session.id(), run).await?;
+        if !undoing.undone.is_empty() {
+            let note = undo::note(&undoing);
+            session.undone(Undone { run, uris: undoing.undone }, note).await?;
+        }
+        files.retain(|refused| undoing.files.iter().all(|file| file.uri != refused.uri));
+        files.extend(undoing.files);
+        Ok(files)
+    }
+
+    /// A finished run, the newest one of the active session without a name, and the session that hears what becomes of it.
+    async fn finished(&self, run: Option<RunId>) -> Result<(Session, RunId), SessionError> {
+        let active = self.session(None).await?;
         let (owner, run) = match run {
             Some(run) => (self.sessions.of_finished(run).await?, run),
             None => {
@@ -326,22 +337,21 @@ impl Workspace {
                 (active.clone(), self.sessions.newest_finished(&active).await?.ok_or_else(none)?)
             }
         };
-        // The session that goes on hears of it, where the run is a part of what it goes on from.
+        Ok((self.hears(active, owner, run).await?, run))
+    }
+
+    /// The session that goes on hears of a decision, where the run is a part of what it goes on from.
+    async fn hears(&self, active: Session, owner: Session, run: RunId) -> Result<Session, SessionError> {
+        let store = self.sessions.store().await?;
         let changes = store.changes(active.id(), run);
-        let session = if owner.id() == active.id()
+        let hears = if owner.id() == active.id()
             || active.is_written() && !changes.await.map_err(sessions::other)?.is_empty()
         {
             active
         } else {
             owner
         };
-        let roots = with_buffers(&self.roots, self.editor.as_ref());
-        let undoing = undo::undo(self.editor.as_ref(), &roots, store.as_ref(), session.id(), run).await?;
-        if !undoing.undone.is_empty() {
-            let note = undo::note(&undoing);
-            session.undone(Undone { run, uris: undoing.undone }, note).await?;
-        }
-        Ok(undoing.files)
+        Ok(hears)
     }
 
     /// Goes on without keeping anything: the person has been told that nothing can be kept, and said so.

@@ -108,7 +108,7 @@ impl Agent {
     /// than time is done only as far as the request would not fit otherwise.
     async fn shrink(&mut self, reason: Reason, mark: u64, budget: &Budget) -> Result<(), Stop> {
         // A provider that has just refused is not asked again above the hard mark.
-        let bearable = if reason == Reason::Overflow { budget.hard } else { budget.limit };
+        let bearable = if reason == Reason::Overflow { budget.hard } else { budget.bearable() };
         if self.context().used < mark {
             return Ok(());
         }

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
+use super::writing::{Piece, Writings};
 use super::{Agent, Ended};
 use crate::model::{Assembler, Block, Item, ModelError, Purpose, Request, StopReason, StreamEvent, Turn};
+use crate::permission::Access;
 use crate::protocol::{Event, RunStatus, Usage};
 
 /// How often the model is told that a call was cut off by the output limit before the run stops.
@@ -163,6 +165,7 @@ impl Agent {
             started = starting => started.map_err(|error| failed(&error))?,
         };
         let mut block = None;
+        let mut writings = Writings::default();
         loop {
             let event = tokio::select! {
                 biased;
@@ -183,14 +186,21 @@ impl Agent {
                 StreamEvent::Reasoning { text, .. } => self.journal.event(Event::ReasoningDelta { text }),
                 StreamEvent::Retrying { attempt, delay, reason, discarded } => {
                     if discarded {
+                        writings = Writings::default();
                         self.journal.event(Event::TurnDiscarded { turn: number, reason: reason.clone() });
                     }
                     let delay_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
                     self.journal.event(Event::Retrying { attempt, delay_ms, reason });
                 }
+                StreamEvent::CallStarted { index, name, .. } => {
+                    writings.begin(index, self.setup.tools.access(&name) == Access::Write);
+                }
+                StreamEvent::CallArguments { index, json } => {
+                    for (call, Piece { path, number, text }) in writings.push(index, &json) {
+                        self.journal.event(Event::EditDelta { path, call, edit: number, text });
+                    }
+                }
                 StreamEvent::Answering { .. }
-                | StreamEvent::CallStarted { .. }
-                | StreamEvent::CallArguments { .. }
                 | StreamEvent::Raw { .. }
                 | StreamEvent::BlockStopped { .. }
                 | StreamEvent::Usage(_) => {}

@@ -66,6 +66,13 @@ impl Budget {
         }
     }
 
+    /// What a request may come to by estimate when nothing better can be done: a fifth of the room above the hard mark stays for
+    /// what the estimate may be wrong by.
+    #[must_use]
+    pub fn bearable(&self) -> u64 {
+        self.hard + (self.limit - self.hard) / 5 * 4
+    }
+
     /// The same for texts of a window: what was learned there of how its model counts holds for what is written about it.
     #[must_use]
     pub fn measured_by(self, window: &Window) -> Self {

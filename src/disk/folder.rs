@@ -99,6 +99,15 @@ impl Folder {
         Ok(Aside { folder: self, name, hidden, removed: false })
     }
 
+    /// Moves a file to a name that nothing has, in this folder or another one.
+    pub(super) fn rename_new(&self, name: &OsStr, to: &Self, new: &OsStr) -> Result<()> {
+        if !rename_new(&self.fd, name, &to.fd, new)? {
+            rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())?;
+        }
+        to.sync()?;
+        self.sync()
+    }
+
     /// Makes a rename in this folder outlive a power cut.
     fn sync(&self) -> Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -115,12 +124,12 @@ fn hidden_name() -> String {
 }
 
 /// Gives a file a name that nothing has; whether the old name is gone with it.
-fn rename_new(fd: &OwnedFd, old: &str, new: &OsStr) -> Result<bool> {
-    match rustix::fs::renameat_with(fd, old, fd, new, RenameFlags::NOREPLACE) {
+fn rename_new(fd: &OwnedFd, old: &OsStr, to: &OwnedFd, new: &OsStr) -> Result<bool> {
+    match rustix::fs::renameat_with(fd, old, to, new, RenameFlags::NOREPLACE) {
         Ok(()) => Ok(true),
         // Not every file system can; a hard link refuses an existing name as well, and leaves the old one.
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-            rustix::fs::linkat(fd, old, fd, new, AtFlags::empty())?;
+            rustix::fs::linkat(fd, old, to, new, AtFlags::empty())?;
             Ok(false)
         }
         Err(error) => Err(error.into()),
@@ -155,7 +164,7 @@ impl Drop for Aside<'_> {
             return;
         }
         // Where the name has been taken meanwhile the file stays under the other one: nothing is lost.
-        if let Ok(false) = rename_new(&self.folder.fd, &self.hidden, self.name) {
+        if let Ok(false) = rename_new(&self.folder.fd, OsStr::new(&self.hidden), &self.folder.fd, self.name) {
             let _ = rustix::fs::unlinkat(&self.folder.fd, &self.hidden, AtFlags::empty());
         }
     }
@@ -182,6 +191,11 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Gives it these permissions.
+    pub(super) fn set_mode(&self, mode: u32) -> Result<()> {
+        Ok(rustix::fs::fchmod(&self.file, Mode::from_raw_mode((mode & 0o7777) as _))?)
+    }
+
     /// Gives it the name of an existing file, which goes.
     pub(super) fn publish_over(mut self, name: &OsStr) -> Result<()> {
         let fd = &self.folder.fd;
@@ -193,7 +207,7 @@ impl Draft<'_> {
     /// Gives it a name that nothing has.
     pub(super) fn publish_new(mut self, name: &OsStr) -> Result<()> {
         // Where the old name is left, Drop takes it away.
-        self.published = rename_new(&self.folder.fd, &self.name, name)?;
+        self.published = rename_new(&self.folder.fd, OsStr::new(&self.name), &self.folder.fd, name)?;
         self.folder.sync()
     }
 }

@@ -54,7 +54,7 @@ fn a_file_is_read_with_its_mark_taken_off() {
 fn what_is_no_text_file_is_refused_in_words() {
     let world = World::new();
     fs::create_dir(world.top.join("folder")).expect("a folder");
-    world.write("bytes", b"\xff\xfe\x00");
+    world.write("bytes", b"\x7fELF\xff\x00");
     let large = fs::File::create(world.top.join("large")).expect("a file");
     large.set_len(LIMIT + 1).expect("a sparse file");
     rustix::fs::mknodat(rustix::fs::CWD, world.top.join("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
@@ -64,7 +64,7 @@ fn what_is_no_text_file_is_refused_in_words() {
     assert_eq!(said("folder"), "folder is not a regular file");
     assert_eq!(said("pipe"), "pipe is not a regular file");
     assert_eq!(said("socket"), "socket is not a regular file");
-    assert_eq!(said("bytes"), "bytes is not UTF-8 text");
+    assert_eq!(said("bytes"), "bytes is not a text file that can be read: it holds bytes that no text holds");
     assert_eq!(said("large"), "large has 10485761 bytes; files of up to 10485760 are read");
     assert_eq!(said("missing"), "missing does not exist");
     assert_eq!(said("bytes/below"), "bytes/below does not exist");
@@ -245,4 +245,91 @@ fn what_comes_between_the_look_and_the_removal_is_put_back() {
     drop(aside);
     assert_eq!(world.names(), [hidden.as_str(), "a.txt"]);
     assert_eq!((world.bytes("a.txt"), world.bytes(&hidden)), (b"newer\n".to_vec(), b"new\n".to_vec()));
+}
+
+#[test]
+fn a_file_keeps_its_encoding_its_mark_and_its_line_ends() {
+    let check = |before: &[u8], text: &str, new: &str, after: &[u8]| {
+        let world = World::new();
+        let place = world.write("a.txt", before);
+        let expected = read(&place).expect("text");
+        assert_eq!(expected.rope().to_string(), text);
+        replace(&place, &expected, &Rope::from_str(new)).expect("replaced");
+        assert_eq!(world.bytes("a.txt"), after, "{text:?}");
+        // And so it does after it was taken away.
+        let held = read(&place).expect("text");
+        let mode = remove(&place, &held).expect("removed");
+        restore(&place, &held, Some(mode)).expect("put back");
+        assert_eq!(world.bytes("a.txt"), after, "{text:?}");
+    };
+    check(
+        b"d\xe9j\xe0 vu\r\n",
+        "d\u{e9}j\u{e0} vu\r\n",
+        "d\u{e9}j\u{e0} vu, no\u{eb}l\r\nx",
+        b"d\xe9j\xe0 vu, no\xebl\r\nx",
+    );
+    check(b"\xff\xfea\0\r\0\n\0", "a\r\n", "a\r\n\u{2192}", b"\xff\xfea\0\r\0\n\0\x92\x21");
+    check(b"\xfe\xff\0a\0\n", "a\n", "b\n", b"\xfe\xff\0b\0\n");
+    check(b"\xef\xbb\xbfa\r\nb", "a\r\nb", "a\r\n\u{e9}", b"\xef\xbb\xbfa\r\n\xc3\xa9");
+    check("no mark, no break at the end".as_bytes(), "no mark, no break at the end", "x", b"x");
+}
+
+#[test]
+fn a_character_that_the_encoding_lacks_is_refused_and_the_file_stays() {
+    let world = World::new();
+    let place = world.write("a.txt", b"d\xe9j\xe0 vu\n");
+    let expected = read(&place).expect("text");
+    let error = replace(&place, &expected, &Rope::from_str("d\u{e9}j\u{e0} \u{2192}\n")).expect_err("refused");
+    assert_eq!(
+        error.to_string(),
+        "could not write a.txt: windows-1252, which the file is in, has no character \u{201c}\u{2192}\u{201d} (U+2192)"
+    );
+    assert_eq!(world.bytes("a.txt"), b"d\xe9j\xe0 vu\n");
+    assert_eq!(world.names(), ["a.txt"], "no draft is left behind");
+    // In other bytes it is another file, whatever it says.
+    world.write("a.txt", "d\u{e9}j\u{e0} vu\n".as_bytes());
+    assert!(matches!(replace(&place, &expected, &Rope::new()), Err(WriteError::Changed { .. })));
+}
+
+#[test]
+fn a_renamed_file_keeps_everything_and_replaces_nothing() {
+    let world = World::new();
+    let place = world.write("a.sh", b"one\n");
+    fs::set_permissions(world.top.join("a.sh"), fs::Permissions::from_mode(0o551)).expect("a mode");
+    fs::hard_link(world.top.join("a.sh"), world.top.join("other")).expect("a second name");
+    let held = read(&place).expect("text");
+    let to = world.place("new/er/b.sh");
+    rename(&place, &to, &held).expect("renamed");
+    assert_eq!(world.bytes("new/er/b.sh"), b"one\n");
+    let file = fs::metadata(world.top.join("new/er/b.sh")).expect("there");
+    assert_eq!((file.permissions().mode() & 0o7777, file.nlink()), (0o551, 2));
+    assert_eq!(world.names(), ["new", "other"]);
+
+    let taken = world.write("taken", b"mine\n");
+    assert_eq!(rename(&to, &taken, &held).expect_err("refused").to_string(), "taken exists already");
+    symlink("/nowhere", world.top.join("dangling")).expect("a link");
+    let dangling = Place::File { path: world.top.join("dangling"), shown: "dangling".into() };
+    assert!(matches!(rename(&to, &dangling, &held), Err(WriteError::Exists(_))));
+    assert!(matches!(
+        rename(&to, &world.place("x"), &Snapshot::detached("two\n", "")),
+        Err(WriteError::Changed { .. })
+    ));
+    assert!(matches!(rename(&place, &to, &held), Err(WriteError::Unreadable(ReadError::Missing(_)))));
+    let below = world.place("taken/below");
+    assert!(matches!(rename(&to, &below, &held), Err(WriteError::Refused { .. })));
+    assert_eq!((world.bytes("new/er/b.sh"), world.bytes("taken")), (b"one\n".to_vec(), b"mine\n".to_vec()));
+}
+
+#[test]
+fn what_a_write_would_come_to_can_be_asked_before() {
+    let world = World::new();
+    let place = world.write("a.txt", b"one\n");
+    let held = read(&place).expect("text");
+    may_replace(&place, &held, &Rope::from_str("two\n")).expect("it may");
+    may_remove(&place, &held).expect("it may");
+    assert!(matches!(may_replace(&place, &Snapshot::detached("x", ""), &Rope::new()), Err(WriteError::Changed { .. })));
+    fs::set_permissions(world.top.join("a.txt"), fs::Permissions::from_mode(0o444)).expect("a mode");
+    assert!(may_replace(&place, &held, &Rope::new()).expect_err("refused").to_string().contains("read-only"));
+    assert!(may_remove(&place, &held).expect_err("refused").to_string().contains("read-only"));
+    assert_eq!(world.bytes("a.txt"), b"one\n");
 }

@@ -6,7 +6,7 @@ pub(super) mod spans;
 use std::ops::Range;
 
 use super::diff::distance;
-use super::rebase::moved;
+use super::merge::moved_beside;
 use super::{Hunk, Patch, deltas_between, new_ranges};
 use crate::protocol;
 use crate::text::{Delta, Encoding, common_ends, replace};
@@ -182,7 +182,7 @@ impl<'a> Story<'a> {
 
     /// The patch where it belongs in a text.
     fn moved_to(&self, patch: &Patch, index: usize) -> Option<Vec<Hunk>> {
-        moved(patch.hunks(), self.base, &self.deltas[..index], self.text(index)).ok()
+        moved_beside(patch.hunks(), self.base, &self.deltas[..index], self.text(index))
     }
 
     /// The patch where an editor puts it that takes positions in the base for positions in a later text.

@@ -31,11 +31,6 @@ impl LfText {
         &self.text
     }
 
-    /// The line that a byte stands on, from 1.
-    pub(super) fn line(&self, offset: usize) -> usize {
-        1 + memchr::memchr_iter(b'\n', &self.text.as_bytes()[..offset]).count()
-    }
-
     /// Edits that are in order and do not overlap, as a patch of the document: lines that are not touched keep their own endings,
     /// new lines get the one that most lines have.
     pub(super) fn patch(&self, base: &Snapshot, edits: impl IntoIterator<Item = LfEdit>) -> Patch {

@@ -135,7 +135,7 @@ fn inserts_at_place(lines: &Lines, delta: Delta) -> bool {
 }
 
 /// Whether a CR and an LF of different breaks would come to stand side by side.
-fn melts(now: &Rope, hunk: &Hunk) -> bool {
+pub(super) fn melts(now: &Rope, hunk: &Hunk) -> bool {
     let before = hunk.range.start.checked_sub(1).and_then(|at| now.get_byte(at));
     let behind = now.get_byte(hunk.range.end);
     let first = hunk.new.bytes().next().or(behind);

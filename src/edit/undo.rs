@@ -4,36 +4,11 @@ use std::ops::Range;
 
 use ropey::Rope;
 
-use super::land::spans::{Span, composed};
-use super::rebase::{Clash, Lines, moved};
+use super::land::spans::Span;
+use super::rebase::Lines;
 use super::{Hunk, Patch};
-use crate::text::Delta;
 
 impl Patch {
-    /// Like [`Patch::rebase`], for a patch that may have been made by hand in part: hunks whose lines read in `now` as they
-    /// would make them are left out.
-    ///
-    /// # Errors
-    /// The lines where what was typed meets the rest.
-    pub fn rebase_rest(&self, base: &Rope, deltas: &[Delta], now: &Rope) -> Result<Self, Clash> {
-        let clash = match self.rebase(base, deltas, now) {
-            Ok(moved) => return Ok(moved),
-            Err(clash) => clash,
-        };
-        let spans = composed(deltas);
-        let mut rest = Vec::new();
-        let mut by_hand = false;
-        for group in groups(base, self.hunks()) {
-            match moved(group, base, deltas, now) {
-                Ok(hunks) => rest.extend(hunks),
-                Err(_) if is_made(group, base, &spans, now) => by_hand = true,
-                Err(clash) => return Err(clash),
-            }
-        }
-        let in_order = rest.is_sorted_by(|a: &Hunk, b| a.range.end <= b.range.start);
-        if by_hand && in_order { Ok(Self::joined(rest)) } else { Err(clash) }
-    }
-
     /// The part of the text before that a part of the text after comes from. What is inside of a hunk's new text comes
     /// from all that the hunk replaced.
     #[must_use]
@@ -53,7 +28,7 @@ impl Patch {
 }
 
 /// Hunks that share a line belong together: its text says only what became of all of them.
-fn groups<'a>(base: &Rope, hunks: &'a [Hunk]) -> Vec<&'a [Hunk]> {
+pub(super) fn groups<'a>(base: &Rope, hunks: &'a [Hunk]) -> Vec<&'a [Hunk]> {
     let mut groups = Vec::new();
     let (mut first, mut end) = (0, 0);
     for (index, hunk) in hunks.iter().enumerate() {
@@ -71,7 +46,7 @@ fn groups<'a>(base: &Rope, hunks: &'a [Hunk]) -> Vec<&'a [Hunk]> {
 }
 
 /// Whether the lines of some hunks read in `now` as the hunks would make them.
-fn is_made(hunks: &[Hunk], base: &Rope, spans: &[Span], now: &Rope) -> bool {
+pub(super) fn is_made(hunks: &[Hunk], base: &Rope, spans: &[Span], now: &Rope) -> bool {
     let lines = |hunk: Option<&Hunk>| hunk.map(|hunk| Lines::of(base, hunk));
     let (Some(first), Some(last)) = (lines(hunks.first()), lines(hunks.last())) else { return true };
     let part = first.start..last.end;
@@ -123,7 +98,7 @@ mod tests {
     fn check(before: &str, after: &str, now: &str) -> String {
         let [before, after, now] = [before, after, now].map(Rope::from_str);
         let back = Patch::exact(&after, &before);
-        match back.rebase_rest(&after, &deltas_between(&after, &now), &now) {
+        match back.merge(&after, &deltas_between(&after, &now), &now) {
             Ok(rest) => rest.apply(&now).to_string(),
             Err(clash) => clash.to_string(),
         }

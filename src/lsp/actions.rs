@@ -5,12 +5,16 @@ use tower_lsp::ls_types::{
     CodeAction, CodeActionKind, CodeActionOrCommand, CodeActionParams, Command as LspCommand, Diagnostic,
 };
 
+use super::review;
 use crate::command::{Catalog, Command, Given};
 use crate::settings::{CommandKind, Needs};
 
 /// The actions for a range of a document.
 pub(super) fn actions(catalog: &Catalog, params: &CodeActionParams) -> Vec<CodeActionOrCommand> {
-    let diagnostics = &params.context.diagnostics;
+    // What waits for the person is no fault that a run could mend.
+    let faults: Vec<Diagnostic> =
+        params.context.diagnostics.iter().filter(|diagnostic| !review::is_marker(diagnostic)).cloned().collect();
+    let diagnostics = &faults[..];
     let selected = params.range.start != params.range.end;
     let given = Given { prompt: false, file: true, selection: selected, diagnostics: !diagnostics.is_empty() };
     catalog
@@ -27,7 +31,7 @@ pub(super) fn actions(catalog: &Catalog, params: &CodeActionParams) -> Vec<CodeA
 }
 
 /// Whether a kind is one of those that the client wants, or below one.
-fn wanted(only: Option<&[CodeActionKind]>, kind: &CodeActionKind) -> bool {
+pub(super) fn wanted(only: Option<&[CodeActionKind]>, kind: &CodeActionKind) -> bool {
     let below = |wanted: &CodeActionKind| {
         let (wanted, kind) = (wanted.as_str(), kind.as_str());
         wanted.is_empty() || kind == wanted || kind.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('.'))

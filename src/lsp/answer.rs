@@ -1,12 +1,14 @@
-//! Bringing an answer to a person whose editor takes no events: a Markdown document, else a message.
+//! Bringing an answer to a person whose editor takes no events: a Markdown document, else a message. Saying to everybody what
+//! waits for them.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
-use tower_lsp::ls_types::MessageType;
+use tower_lsp::ls_types::{MessageType, Uri};
 
 use super::client::Client;
 use super::uri;
@@ -25,11 +27,13 @@ pub(super) struct Ended {
     pub(super) edited: bool,
     pub(super) text: Option<String>,
     pub(super) error: Option<String>,
+    /// What the run leaves for the person to decide on, as a sentence.
+    pub(super) waits: Option<String>,
     /// The task that ends its progress. The answer comes after it: an editor with one line for both shows the later one.
     pub(super) progress: Option<JoinHandle<()>>,
 }
 
-/// The folder that answer documents are written to.
+/// The folder that answers and diffs are written to.
 pub(super) struct Answers {
     folder: Option<PathBuf>,
 }
@@ -43,7 +47,7 @@ impl Answers {
     /// Shows how a run ended. Goes on as a task of its own: the pump does not wait for the client.
     pub(super) fn show(self: &Arc<Self>, client: &Client, tasks: &TaskTracker, ended: Ended) {
         let (answers, client) = (self.clone(), client.clone());
-        let Ended { run, title, edited, text, error, progress } = ended;
+        let Ended { run, title, edited, text, error, waits, progress } = ended;
         // Ends with the time limits of its requests.
         tasks.spawn(async move {
             if let Some(progress) = progress {
@@ -51,13 +55,27 @@ impl Answers {
                 let _ = progress.await;
             }
             if let Some(error) = error {
+                // One message, so that neither takes the place of the other.
+                let error = waits.map_or_else(|| error.clone(), |waits| format!("{error}\n{waits}"));
                 return client.message(MessageType::ERROR, &format!("Cowrite: {error}")).await;
             }
-            let Some(text) = text.filter(|text| !text.trim().is_empty()) else { return };
-            if edited || !answers.opened(&client, run, &title, &text).await {
+            if let Some(text) = text.filter(|text| !text.trim().is_empty())
+                && (edited || !answers.opened(&client, run, &title, &text).await)
+            {
                 client.message(MessageType::INFO, &format!("Cowrite: {}", shortened(&text))).await;
             }
+            // Last, for where only the last message can be seen.
+            if let Some(waits) = waits {
+                client.message(MessageType::INFO, &format!("Cowrite: {waits}")).await;
+            }
         });
+    }
+
+    /// Writes a run's diff. Each text has a file of its own: an editor may not look again at one that it has open.
+    pub(super) async fn write_diff(self: &Arc<Self>, run: RunId, diff: &str) -> Option<Uri> {
+        let mut hasher = DefaultHasher::new();
+        diff.hash(&mut hasher);
+        self.written(format!("{run}-{:08x}.diff", hasher.finish() & 0xffff_ffff), diff.to_owned()).await
     }
 
     /// Whether the answer stands before the person as a document.
@@ -65,28 +83,33 @@ impl Answers {
         if !client.caps().show_document {
             return false;
         }
-        let (answers, document) = (self.clone(), format!("# {title}\n\n{}\n", text.trim_end()));
-        let written = tokio::task::spawn_blocking(move || answers.write(run, &document)).await;
-        match written {
-            Ok(Ok(path)) => match uri::from_path(&path) {
-                Some(uri) => client.show_document(uri).await.unwrap_or(false),
-                None => false,
-            },
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the answer document cannot be written");
-                false
-            }
-            Err(_) => false,
+        let document = format!("# {title}\n\n{}\n", text.trim_end());
+        match self.written(format!("{run}.md"), document).await {
+            Some(uri) => client.show_document(uri).await.unwrap_or(false),
+            None => false,
         }
     }
 
-    fn write(&self, run: RunId, document: &str) -> std::io::Result<PathBuf> {
+    /// Where a document now is, when it could be written.
+    async fn written(self: &Arc<Self>, name: String, document: String) -> Option<Uri> {
+        let answers = self.clone();
+        match tokio::task::spawn_blocking(move || answers.write(&name, &document)).await {
+            Ok(Ok(path)) => uri::from_path(&path),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the answer document cannot be written");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    fn write(&self, name: &str, document: &str) -> std::io::Result<PathBuf> {
         let folder = self.folder.as_ref().ok_or_else(|| std::io::Error::other("there is no state folder"))?;
         crate::settings::make_private(folder)?;
         prune(folder);
         let mut file = tempfile::Builder::new().prefix(".answer").tempfile_in(folder)?;
         file.write_all(document.as_bytes())?;
-        let path = folder.join(format!("{run}.md"));
+        let path = folder.join(name);
         file.persist(&path).map_err(|error| error.error)?;
         Ok(path)
     }
@@ -98,7 +121,7 @@ fn prune(folder: &Path) {
     let mut files: Vec<PathBuf> = entries
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|end| end == "md"))
+        .filter(|path| path.extension().is_some_and(|end| end == "md" || end == "diff"))
         .collect();
     files.sort();
     let excess = (files.len() + 1).saturating_sub(KEPT);

@@ -20,8 +20,8 @@ use tower_lsp::ls_types::{
 use super::capabilities::Caps;
 use super::client::{Client, Unanswered};
 use super::documents::{Documents, Report};
-use crate::edit::{Hunk, Landing, Patch, Seen, deltas_between, landed, landed_among_typing, steps_between};
-use crate::editor::{Applied, Outcome};
+use crate::edit::{Hunk, Landing, Patch, Seen, landed, landed_among_typing, steps_between};
+use crate::editor::{Applied, Fate, Outcome};
 use crate::protocol::{self, HunkView};
 use crate::text::{Delta, Encoding, Snapshot};
 
@@ -129,17 +129,14 @@ impl Applier {
             if cancel.is_cancelled() {
                 return stopped();
             }
-            let Some((now, incoming)) = self.documents.watch(uri.as_str()) else { return closed() };
-            let moved = if now.rope().is_instance(base.rope()) {
-                patch.clone()
-            } else {
-                let deltas = deltas_between(base.rope(), now.rope());
-                rebased |= !deltas.is_empty();
-                match patch.rebase(base.rope(), &deltas, now.rope()) {
-                    Ok(moved) => moved,
-                    Err(clash) => return Outcome::Conflict { reason: clash.to_string(), now },
-                }
+            let Some((now, steps, incoming)) = self.documents.watch_since(uri.as_str(), Some(&base)) else {
+                return closed();
             };
+            let moved = match patch.onto(base.rope(), steps.as_deref(), now.rope()) {
+                Ok(moved) => moved,
+                Err(clash) => return Outcome::Conflict { reason: clash.to_string(), now },
+            };
+            rebased |= !now.rope().is_instance(base.rope()) && now.rope() != base.rope();
             if moved.is_empty() {
                 let back = (now.clone(), Patch::new(Vec::new()));
                 return Outcome::Applied(Applied {
@@ -148,6 +145,8 @@ impl Applier {
                     rebased,
                     now,
                     created: false,
+                    fate: Fate::Stays,
+                    note: None,
                     back,
                 });
             }
@@ -376,7 +375,7 @@ impl Applier {
         };
         let hunks = seen.back.hunks().iter().zip(ranges).map(view).collect();
         let back = (newest.with_rope(seen.text), seen.back);
-        Applied { uri: uri.to_string(), hunks, rebased, now, created: false, back }
+        Applied { uri: uri.to_string(), hunks, rebased, now, created: false, fate: Fate::Stays, note: None, back }
     }
 
     fn range(&self, text: &Snapshot, range: &Range<usize>) -> protocol::Range {

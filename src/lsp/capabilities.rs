@@ -23,6 +23,10 @@ pub(super) struct Caps {
     pub(super) create_files: bool,
     /// Whether an edit may delete files.
     pub(super) delete_files: bool,
+    /// Whether an edit may rename files.
+    pub(super) rename_files: bool,
+    /// Whether an open buffer goes with its file when that is renamed.
+    pub(super) buffers_follow: bool,
     /// Whether it says yes to an edit that it skips because the buffer has moved on; then the first report after the reply
     /// tells whether it was applied. From any other client a yes means that an edit must not be sent again.
     pub(super) says_yes_to_stale: bool,
@@ -39,6 +43,12 @@ pub(super) struct Caps {
     pub(super) progress: bool,
     /// Whether documents can be opened.
     pub(super) show_document: bool,
+    /// Whether code lenses are shown.
+    pub(super) code_lens: bool,
+    /// Whether they are asked for anew when the server says so.
+    pub(super) refreshes_lenses: bool,
+    /// How the person decides on what waits for them there.
+    pub(super) decides_with: &'static str,
     /// Whether `cowrite/event` is wanted.
     pub(super) events: bool,
     /// Whether `cowrite/save` is answered.
@@ -53,6 +63,7 @@ impl Caps {
         let workspace = client.workspace.as_ref();
         let edit = workspace.and_then(|workspace| workspace.workspace_edit.as_ref());
         let window = client.window.as_ref();
+        let code_lens = client.text_document.as_ref().is_some_and(|document| document.code_lens.is_some());
         let may = |operation: ResourceOperationKind| {
             edit.and_then(|edit| edit.resource_operations.as_ref()).is_some_and(|all| all.contains(&operation))
         };
@@ -69,6 +80,9 @@ impl Caps {
             document_changes: neovim || edit.and_then(|edit| edit.document_changes).unwrap_or(false),
             create_files: may(ResourceOperationKind::Create),
             delete_files: may(ResourceOperationKind::Delete),
+            rename_files: may(ResourceOperationKind::Rename),
+            // kak-lsp renames the file alone, and Kakoune's buffer would write the old one again.
+            buffers_follow: !kakoune,
             says_yes_to_stale: neovim,
             stale_error: eglot.then_some("require version"),
             // These report each change by itself. The last is VS Code, which goes by many names: only its client library
@@ -78,6 +92,18 @@ impl Caps {
             hides_command_errors: helix,
             progress: window.and_then(|window| window.work_done_progress).unwrap_or(false),
             show_document: window.and_then(|window| window.show_document.as_ref()).is_some_and(|show| show.support),
+            code_lens,
+            refreshes_lenses: workspace
+                .and_then(|workspace| workspace.code_lens.as_ref())
+                .and_then(|lens| lens.refresh_support)
+                .unwrap_or(false),
+            decides_with: match (code_lens, helix) {
+                (true, _) => {
+                    "the lenses above the lines, code actions, or the commands cowrite.accept and cowrite.reject"
+                }
+                (_, true) => "space a, or :lsp-workspace-command cowrite.accept or cowrite.reject",
+                _ => "code actions, or the commands cowrite.accept and cowrite.reject",
+            },
             events: our("events"),
             save: our("save"),
         }

@@ -7,17 +7,22 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 use tower_lsp::jsonrpc;
 use tower_lsp::ls_types::notification::Notification;
-use tower_lsp::ls_types::request::{ApplyWorkspaceEdit, Request, ShowDocument, WorkDoneProgressCreate};
+use tower_lsp::ls_types::request::{
+    ApplyWorkspaceEdit, CodeLensRefresh, Request, ShowDocument, WorkDoneProgressCreate,
+};
 use tower_lsp::ls_types::{
     ApplyWorkspaceEditParams, ApplyWorkspaceEditResponse, MessageType, ProgressToken, ShowDocumentParams, Uri,
     WorkDoneProgressCreateParams, WorkspaceEdit,
 };
 
 use super::capabilities::Caps;
+use super::uri;
 use crate::protocol::Envelope;
 
 /// How long a client may take to make a progress token.
 const PROGRESS: Duration = Duration::from_secs(2);
+/// How long it may take to say that it will ask for lenses anew.
+const LENSES: Duration = Duration::from_secs(2);
 /// How long it may take to open or save a document.
 const DOCUMENT: Duration = Duration::from_secs(10);
 
@@ -33,6 +38,8 @@ pub(super) struct Client {
 pub(super) enum Unanswered {
     #[error("the editor did not answer within {} s", .0.as_secs())]
     TimedOut(Duration),
+    #[error("the editor does not know the request")]
+    Unknown,
     #[error("the editor answered with an error: {0}")]
     Error(String),
 }
@@ -87,7 +94,7 @@ impl Client {
         edit: WorkspaceEdit,
     ) -> Result<ApplyWorkspaceEditResponse, Unanswered> {
         let params = ApplyWorkspaceEditParams { label: Some(label), edit };
-        self.inner.send_request::<ApplyWorkspaceEdit>(params).await.map_err(|error| Unanswered::Error(said(&error)))
+        self.inner.send_request::<ApplyWorkspaceEdit>(params).await.map_err(|error| unanswered(&error))
     }
 
     pub(super) async fn create_progress(&self, token: ProgressToken) -> Result<(), Unanswered> {
@@ -99,10 +106,17 @@ impl Client {
         self.ask::<ShowDocument>(params, DOCUMENT).await.map(|result| result.success)
     }
 
+    /// Has the client ask for its lenses anew.
+    pub(super) async fn refresh_lenses(&self) -> Result<(), Unanswered> {
+        self.ask::<CodeLensRefresh>((), LENSES).await
+    }
+
     /// Whether the client says that it has saved the document.
     pub(super) async fn save(&self, uri: Uri) -> Result<bool, Unanswered> {
         let result = self.ask::<CowriteSave>(SaveParams { uris: vec![uri.clone()] }, DOCUMENT).await?;
-        Ok(result.saved.contains(&uri))
+        // The editor may spell it otherwise.
+        let path = uri::to_path(&uri);
+        Ok(result.saved.iter().any(|saved| *saved == uri || path.is_some() && uri::to_path(saved) == path))
     }
 
     pub(super) async fn message(&self, kind: MessageType, text: &str) {
@@ -115,12 +129,15 @@ impl Client {
 
     async fn ask<R: Request>(&self, params: R::Params, limit: Duration) -> Result<R::Result, Unanswered> {
         match timeout(limit, self.inner.send_request::<R>(params)).await {
-            Ok(result) => result.map_err(|error| Unanswered::Error(said(&error))),
+            Ok(result) => result.map_err(|error| unanswered(&error)),
             Err(_) => Err(Unanswered::TimedOut(limit)),
         }
     }
 }
 
-fn said(error: &jsonrpc::Error) -> String {
-    format!("{} ({})", error.message, error.code.code())
+fn unanswered(error: &jsonrpc::Error) -> Unanswered {
+    match error.code {
+        jsonrpc::ErrorCode::MethodNotFound => Unanswered::Unknown,
+        code => Unanswered::Error(format!("{} ({})", error.message, code.code())),
+    }
 }

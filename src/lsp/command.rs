@@ -10,15 +10,19 @@ use tower_lsp::ls_types::{Diagnostic, ExecuteCommandParams, Uri};
 
 use crate::command::{Catalog, Command, Given};
 use crate::protocol::{Mode, Range, RunId, SessionId};
+use crate::session::Decision;
 use crate::session::export::Format;
 
 /// What a client may ask for beside the commands of the catalog.
-const FIXED: [&str; 15] = [
+const FIXED: [&str; 18] = [
     "run",
     "cancel",
     "status",
     "events",
     "undo",
+    "accept",
+    "reject",
+    "diff",
     "compact",
     "sessions",
     "session.new",
@@ -61,6 +65,22 @@ pub(super) enum Asked {
     /// What a run changed is to be taken back.
     Undo {
         /// Which; none for the newest finished one.
+        run: Option<Result<RunId, String>>,
+    },
+    /// The person decides on hunks.
+    Decide {
+        /// What they say.
+        decision: Decision,
+        /// Of which run; none for the newest one that has proposals.
+        run: Option<Result<RunId, String>>,
+        /// In which document; none for all.
+        uri: Option<String>,
+        /// Which one; none for all that are not decided yet.
+        hunk: Option<String>,
+    },
+    /// What waits for the person is to be shown as a diff.
+    Diff {
+        /// Of which run; none for the newest one that has proposals.
         run: Option<Result<RunId, String>>,
     },
     /// The history of a session is to be compacted.
@@ -127,6 +147,14 @@ pub(super) struct RunArgs {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct CancelArgs {
     run_id: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct DecideArgs {
+    run_id: Option<String>,
+    uri: Option<Uri>,
+    hunk: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -210,6 +238,12 @@ pub(super) fn parse(params: ExecuteCommandParams, catalog: &Catalog) -> Result<A
             let args: CancelArgs = args(&full, argument)?;
             Ok(Asked::Undo { run: args.run_id.map(id) })
         }
+        "diff" => {
+            let args: CancelArgs = args(&full, argument)?;
+            Ok(Asked::Diff { run: args.run_id.map(id) })
+        }
+        "accept" => decide(&full, Decision::Accept, argument),
+        "reject" => decide(&full, Decision::Reject, argument),
         "compact" => {
             let CompactArgs { session_id, focus } = args(&full, argument)?;
             Ok(Asked::Compact { session: session_id.map(id), focus })
@@ -221,6 +255,11 @@ pub(super) fn parse(params: ExecuteCommandParams, catalog: &Catalog) -> Result<A
             None => Err(unknown(&full, catalog)),
         },
     }
+}
+
+fn decide(full: &str, decision: Decision, argument: Value) -> Result<Asked, Error> {
+    let DecideArgs { run_id, uri, hunk } = args(full, argument)?;
+    Ok(Asked::Decide { decision, run: run_id.map(id), uri: uri.map(|uri| uri.to_string()), hunk })
 }
 
 fn unknown(full: &str, catalog: &Catalog) -> Error {
@@ -362,6 +401,8 @@ mod tests {
         check("cowrite.cancel", Value::Null, "Cancel");
         check("cowrite.cancel", json!({"runId": "no id at all"}), "Cancel");
         check("cowrite.status", json!({}), "Status");
+        check("cowrite.accept", json!({"runId": "x", "uri": "file:///a.rs", "hunk": "h1"}), "Decide");
+        check("cowrite.reject", Value::Null, "Decide");
         check("cowrite.events", json!({"runId": "x", "after": 3}), "Events");
     }
 
@@ -401,6 +442,8 @@ mod tests {
         );
         check("cowrite.run", json!({}), "-32602 prompt: ");
         check("cowrite.explain", json!({"command": "fix", "uri": "file:///a"}), "-32602 command: ");
+        check("cowrite.accept", json!({"hunk": 3}), "-32602 hunk: invalid type: integer `3`");
+        check("cowrite.reject", json!({"hunks": []}), "-32602 hunks: unknown field `hunks`");
         check("cowrite.events", json!({}), "-32602 cowrite.events: expected either runId or sessionId");
     }
 }

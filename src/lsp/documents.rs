@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ropey::Rope;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::text::{ContentChange, Delta, Document, Encoding, Snapshot};
 
@@ -19,6 +19,8 @@ pub(super) struct Report {
 #[derive(Default)]
 pub(super) struct Documents {
     inner: Mutex<Inner>,
+    /// Told when any document has been opened, changed or closed.
+    changed: Notify,
 }
 
 #[derive(Default)]
@@ -46,6 +48,7 @@ impl Documents {
         let used = inner.tick();
         let document = Document::open(language, version, text);
         inner.open.insert(uri.to_owned(), Open { document, used, watchers: Vec::new() });
+        self.changed.notify_one();
     }
 
     /// Applies a change notification; `false` for a document that is not open.
@@ -53,6 +56,7 @@ impl Documents {
         let mut inner = self.lock();
         let (encoding, used) = (inner.encoding, inner.tick());
         let Some(open) = inner.open.get_mut(uri) else { return false };
+        self.changed.notify_one();
         open.used = used;
         open.watchers.retain(|watcher| !watcher.is_closed());
         if open.watchers.is_empty() {
@@ -71,6 +75,18 @@ impl Documents {
     /// Closes a document; those who watch it hear of it by the end of their channel.
     pub(super) fn close(&self, uri: &str) {
         self.lock().open.remove(uri);
+        self.changed.notify_one();
+    }
+
+    /// Returns when any document has been opened, changed or closed since the last call. For one who waits.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// The versions of all open documents.
+    pub(super) fn versions(&self) -> HashMap<String, i32> {
+        let inner = self.lock();
+        inner.open.iter().map(|(uri, open)| (uri.clone(), open.document.snapshot().version())).collect()
     }
 
     /// What a document holds now.
@@ -80,12 +96,22 @@ impl Documents {
 
     /// What a document holds now, and every change from here on.
     pub(super) fn watch(&self, uri: &str) -> Option<(Snapshot, mpsc::UnboundedReceiver<Report>)> {
+        self.watch_since(uri, None).map(|(now, _, incoming)| (now, incoming))
+    }
+
+    /// The same, with the changes that led there from `base`, where that is an earlier moment of it and they are still kept.
+    pub(super) fn watch_since(
+        &self,
+        uri: &str,
+        base: Option<&Snapshot>,
+    ) -> Option<(Snapshot, Option<Vec<Delta>>, mpsc::UnboundedReceiver<Report>)> {
         let mut inner = self.lock();
         let open = inner.open.get_mut(uri)?;
         // Bounded by time: whoever watches an edit stops within its time limit.
         let (tx, rx) = mpsc::unbounded_channel();
         open.watchers.push(tx);
-        Some((open.document.snapshot().clone(), rx))
+        let steps = base.and_then(|base| open.document.steps_since(base));
+        Some((open.document.snapshot().clone(), steps, rx))
     }
 
     /// Notes that the person is at work in a document.

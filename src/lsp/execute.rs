@@ -7,9 +7,10 @@ use tower_lsp::ls_types::{Diagnostic, DiagnosticSeverity, ExecuteCommandParams, 
 
 use super::command::{Act, Asked, RunArgs, Series, impossible, parse};
 use super::state::State;
-use super::uri;
+use super::{review, uri};
 use crate::command::{Problem, Severity};
 use crate::protocol::{ContextSource, ContextUse, RunId, SessionId};
+use crate::session::{ReviewFile, Select};
 use crate::workspace::{Ask, SessionError, Target, Workspace};
 
 /// The answer to `workspace/executeCommand`.
@@ -29,6 +30,12 @@ async fn answer(state: &State, params: ExecuteCommandParams) -> Result<Value> {
         Asked::Status { session } => status(workspace, session).await,
         Asked::Events { of, after } => events(workspace, of, after).await,
         Asked::Undo { run } => undo(workspace, run).await,
+        Asked::Decide { decision, run, uri, hunk } => {
+            let run = run.transpose().map_err(|id| no_run(&id))?;
+            let hunks = workspace.decide(decision, Select { run, uri, hunk }).await.map_err(told)?;
+            Ok(json!({ "hunks": hunks }))
+        }
+        Asked::Diff { run } => diff(state, workspace, run).await,
         Asked::Compact { session, focus } => compact(workspace, session, focus).await,
         Asked::Sessions => {
             let (active, sessions) = workspace.sessions().await.map_err(told)?;
@@ -138,6 +145,7 @@ async fn status(workspace: &Workspace, session: Option<std::result::Result<Sessi
         "cost": workspace.cost(&figures),
         "runs": session.snapshots(),
         "approvals": [],
+        "proposals": workspace.reviews().iter().map(proposals).collect::<Vec<_>>(),
         "usage": figures.usage,
         "requests": figures.requests,
         "items": figures.items,
@@ -146,10 +154,31 @@ async fn status(workspace: &Workspace, session: Option<std::result::Result<Sessi
     }))
 }
 
+/// What waits for the person in one document.
+fn proposals(file: &ReviewFile) -> Value {
+    let hunks: Vec<&str> = file.hunks.iter().map(|hunk| hunk.id.as_str()).collect();
+    json!({ "runId": file.run, "sessionId": file.session, "uri": file.uri, "hunks": hunks })
+}
+
 /// How full the context is, with the share.
 fn context(context: ContextUse) -> Value {
     let share = context.limit.filter(|limit| *limit > 0).map(|limit| context.used as f64 / limit as f64);
     json!({ "used": context.used, "limit": context.limit, "source": context.source, "share": share })
+}
+
+/// Everything that waits of a run, as a document.
+async fn diff(state: &State, workspace: &Workspace, run: Option<std::result::Result<RunId, String>>) -> Result<Value> {
+    let run = run.transpose().map_err(|id| no_run(&id))?;
+    // What waits is known once the session is open.
+    workspace.session(None).await.map_err(told)?;
+    let all = workspace.reviews();
+    let run = run.or_else(|| all.iter().map(|file| file.run).max());
+    let files: Vec<ReviewFile> = all.into_iter().filter(|file| Some(file.run) == run).collect();
+    let Some(run) = run.filter(|_| !files.is_empty()) else {
+        return Err(impossible("nothing is proposed that could be shown; runs of mode \"ask\" propose"));
+    };
+    let text = review::diff(&files, state.port.as_ref()).await;
+    Ok(state.show_diff(run, text).await)
 }
 
 async fn compact(

@@ -2,9 +2,11 @@
 
 mod create;
 mod delete;
+mod rename;
+mod through;
 mod unopened;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -29,16 +31,21 @@ pub(super) struct EditorPort {
     roots: Arc<RwLock<Roots>>,
     /// Real paths of open documents, by URI: looked up once, and not in the document lane.
     real: Mutex<HashMap<String, PathBuf>>,
+    /// Files that the editor has opened and saved for a run, as far as it may still have them open.
+    opened: Mutex<HashSet<PathBuf>>,
 }
 
 impl EditorPort {
     pub(super) fn new(client: Client, documents: Arc<Documents>, roots: Arc<RwLock<Roots>>) -> Self {
         let applier = Applier::new(client.clone(), documents.clone());
-        Self { client, documents, applier, roots, real: Mutex::default() }
+        Self { client, documents, applier, roots, real: Mutex::default(), opened: Mutex::default() }
     }
 
     /// Forgets where a closed document's file lies.
     pub(super) fn closed(&self, uri: &str) {
+        if let Some(path) = self.path(uri) {
+            self.opened.lock().unwrap_or_else(PoisonError::into_inner).remove(&path);
+        }
         self.real().remove(uri);
     }
 
@@ -116,12 +123,20 @@ impl Editor for EditorPort {
         }
         let open = self.open_uri(&place).and_then(|uri| uri.parse::<Uri>().ok());
         match (what, open) {
-            (What::Edit { base, patch }, Some(uri)) => self.applier.apply(&uri, &base, &patch, &label, &cancel).await,
+            (What::Edit { base, patch }, Some(uri)) => {
+                let saved = self.is_kept_saved(&place).await;
+                let outcome = self.applier.apply(&uri, &base, &patch, &label, &cancel).await;
+                if saved { self.saved_again(&place, uri, outcome).await } else { outcome }
+            }
             (What::Edit { base, patch }, None) => self.edit_unopened(place, base, patch, label, &cancel).await,
             (What::Create { text }, Some(uri)) => self.fill_open(&place, &uri, text, &label, &cancel).await,
             (What::Create { text }, None) => self.create(place, text, label).await,
-            (What::Delete { base }, Some(uri)) => self.delete_open(&place, &uri, base, label, &cancel).await,
-            (What::Delete { base }, None) => self.delete_on_disk(place, base).await,
+            (What::Delete { base, or_empty }, Some(uri)) => {
+                self.delete_open(&place, &uri, base, or_empty, label, &cancel).await
+            }
+            (What::Delete { base, .. }, None) => self.delete_on_disk(place, base).await,
+            (What::Rename { base, to }, open) => self.rename(place, open, base, to, label).await,
+            (What::Restore { base, mode }, _) => self.restore(place, base, mode).await,
         }
     }
 

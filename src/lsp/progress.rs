@@ -13,7 +13,7 @@ use tower_lsp::ls_types::{
 };
 
 use super::client::Client;
-use crate::protocol::{Event, RunId, RunStatus, SessionId};
+use crate::protocol::{Event, FileStep, RunId, RunStatus, SessionId};
 
 /// At most ten reports in any second.
 const SPACING: Duration = Duration::from_millis(110);
@@ -81,9 +81,14 @@ impl Progress {
         self.task
     }
 
+    /// Adds something to what was shown last.
+    pub(super) fn add(&mut self, more: &str) {
+        self.message.send_modify(|message| *message = format!("{message}; {}", one_line(more)));
+    }
+
     /// Shows an event. Never waits: only the newest message is kept.
     pub(super) fn show(&mut self, event: &Event) {
-        if let Event::TextDelta { text } | Event::ReasoningDelta { text } = event {
+        if let Event::TextDelta { text } | Event::ReasoningDelta { text } | Event::EditDelta { text, .. } = event {
             self.writing.push_str(text);
             let excess = self.writing.chars().count().saturating_sub(TAIL);
             self.writing = self.writing.chars().skip(excess).collect();
@@ -109,9 +114,15 @@ fn said(event: &Event, writing: &str) -> Option<String> {
         Event::TurnStarted { turn } => format!("asking the model (turn {turn})"),
         Event::TextDelta { .. } => one_line(writing),
         Event::ReasoningDelta { .. } => format!("thinking: {}", one_line(writing)),
+        Event::EditDelta { path: Some(path), .. } => format!("writing {}: {}", one_line(path), one_line(writing)),
+        Event::EditDelta { path: None, .. } => format!("writing: {}", one_line(writing)),
         Event::ToolStarted { title, .. } => one_line(title),
         Event::ToolFinished { title, ok: false, .. } => format!("{}: did not work", one_line(title)),
-        Event::EditApplied { uri, .. } => format!("edited {}", name(uri)),
+        Event::EditApplied { uri, file: None, .. } => format!("edited {}", name(uri)),
+        Event::EditApplied { uri, file: Some(FileStep::Delete), .. } => format!("deleted {}", name(uri)),
+        Event::EditApplied { uri, file: Some(FileStep::Rename { to }), .. } => {
+            format!("moved {} to {}", name(uri), name(to))
+        }
         Event::EditProposed { uri, .. } => format!("proposes a change of {}", name(uri)),
         Event::EditRejected { uri, .. } => format!("could not edit {}", name(uri)),
         Event::ApprovalRequested { title, .. } => format!("waits for you: {}", one_line(title)),

@@ -1,7 +1,7 @@
 //! The pump: the one task that writes what sessions tell to the client.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
@@ -11,8 +11,10 @@ use tower_lsp::ls_types::MessageType;
 use super::answer::{Answers, Ended};
 use super::client::{Client, CowriteEvent};
 use super::progress::{Progress, compacted};
+use super::review;
 use crate::protocol::{Envelope, Event, RunId, RunStatus, SessionId};
-use crate::session::{Outlet, Told};
+use crate::session::{Outlet, ReviewFile, Told};
+use crate::workspace::Workspace;
 
 /// Events that may wait for the client before deltas begin to merge.
 const ROOM: usize = 16;
@@ -64,7 +66,12 @@ impl Outlet for Pump {
 
 impl Pump {
     /// Writes until the process ends. Nothing else waits for it.
-    pub(super) async fn run(self: Arc<Self>, client: Client, answers: Arc<Answers>) {
+    pub(super) async fn run(
+        self: Arc<Self>,
+        client: Client,
+        answers: Arc<Answers>,
+        workspace: Arc<OnceLock<Workspace>>,
+    ) {
         let mut shown = Shown::default();
         loop {
             let next = {
@@ -75,7 +82,10 @@ impl Pump {
             };
             self.taken.notify_waiters();
             match next {
-                Some(Waits::Event(told)) => write(&client, &answers, &self.showing, &mut shown, told).await,
+                Some(Waits::Event(told)) => {
+                    let waits = workspace.get().and_then(|workspace| left_behind(workspace, &client, &told));
+                    write(&client, &answers, &self.showing, &mut shown, told, waits).await;
+                }
                 Some(Waits::Sentence(text)) => client.message(MessageType::WARNING, &format!("Cowrite: {text}")).await,
                 None => self.filled.notified().await,
             }
@@ -134,7 +144,23 @@ struct Run {
     session: SessionId,
 }
 
-async fn write(client: &Client, answers: &Arc<Answers>, showing: &TaskTracker, shown: &mut Shown, told: Told) {
+/// What a run that has just ended leaves for the person to decide on, as a sentence.
+fn left_behind(workspace: &Workspace, client: &Client, told: &Told) -> Option<String> {
+    let ended = matches!(told.envelope.event, Event::RunFinished { .. });
+    let run = told.envelope.run_id.filter(|_| ended)?;
+    let files: Vec<ReviewFile> = workspace.reviews().into_iter().filter(|file| file.run == run).collect();
+    review::waits(&files, client.caps().decides_with)
+}
+
+/// `waits` says what a run that ends here leaves behind.
+async fn write(
+    client: &Client,
+    answers: &Arc<Answers>,
+    showing: &TaskTracker,
+    shown: &mut Shown,
+    told: Told,
+    waits: Option<String>,
+) {
     let Told { envelope, title } = told;
     let (mut edited, mut progress) = (false, None);
     if let Event::SessionForked { parent } = &envelope.event {
@@ -153,10 +179,13 @@ async fn write(client: &Client, answers: &Arc<Answers>, showing: &TaskTracker, s
             shown.runs.insert(run, Run { progress, edited: false, session: envelope.session_id });
         }
         if let Some(shown) = shown.runs.get_mut(&run) {
-            shown.edited |= matches!(envelope.event, Event::EditApplied { .. });
+            shown.edited |= matches!(envelope.event, Event::EditApplied { .. } | Event::EditProposed { .. });
             edited = shown.edited;
             if let Some(progress) = &mut shown.progress {
                 progress.show(&envelope.event);
+                if let Some(waits) = &waits {
+                    progress.add(waits);
+                }
             }
         }
         if matches!(envelope.event, Event::RunFinished { .. }) {
@@ -164,11 +193,16 @@ async fn write(client: &Client, answers: &Arc<Answers>, showing: &TaskTracker, s
         }
     }
     if client.caps().events {
+        let run = envelope.run_id;
         client.notify::<CowriteEvent>(envelope).await;
+        if let (Some(run), Some(waits)) = (run, waits) {
+            let ended = Ended { run, title, edited, text: None, error: None, waits: Some(waits), progress };
+            answers.show(client, showing, ended);
+        }
     } else if let (Some(run), Event::RunFinished { status, result_text, error }) = (envelope.run_id, envelope.event) {
         // Whoever stopped a run does not want what it had said so far in front of them.
         let result_text = result_text.filter(|_| status != RunStatus::Cancelled);
-        answers.show(client, showing, Ended { run, title, edited, text: result_text, error, progress });
+        answers.show(client, showing, Ended { run, title, edited, text: result_text, error, waits, progress });
     }
 }
 

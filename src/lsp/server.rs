@@ -13,7 +13,7 @@ use tower_lsp::ls_types::{
 
 use super::progress::run_of;
 use super::state::State;
-use super::{actions, execute};
+use super::{actions, execute, review};
 use crate::protocol::{Position, Range};
 use crate::text::ContentChange;
 
@@ -93,11 +93,13 @@ impl LanguageServer for Server {
 
     async fn code_action(&self, params: CodeActionParams) -> Result<Option<CodeActionResponse>> {
         let workspace = self.workspace()?;
-        Ok(Some(actions::actions(workspace.catalog(), &params)))
+        let mut all = review::actions(workspace, &self.port, &params);
+        all.extend(actions::actions(workspace.catalog(), &params));
+        Ok(Some(all))
     }
 
-    async fn code_lens(&self, _: CodeLensParams) -> Result<Option<Vec<CodeLens>>> {
-        Ok(None)
+    async fn code_lens(&self, params: CodeLensParams) -> Result<Option<Vec<CodeLens>>> {
+        Ok(Some(review::lenses(self.workspace()?, &self.port, params.text_document.uri.as_str())))
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use rustix::process::{Pid, test_kill_process};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower_lsp::jsonrpc::{Error, Result};
 use tower_lsp::ls_types::notification::PublishDiagnostics;
@@ -20,9 +21,11 @@ use super::documents::Documents;
 use super::faults;
 use super::port::EditorPort;
 use super::pump::Pump;
+use super::review::Following;
 use super::uri;
 use crate::log;
 use crate::permission::Roots;
+use crate::protocol::RunId;
 use crate::settings::{self, Fault, Places};
 use crate::workspace::{Life, Workspace};
 
@@ -37,6 +40,7 @@ pub(super) struct State {
     pub(super) port: Arc<EditorPort>,
     workspace: Arc<OnceLock<Workspace>>,
     pump: Arc<Pump>,
+    answers: Arc<Answers>,
     places: Places,
     life: Life,
     /// Set when the conversation must end without `exit`: the parent is gone.
@@ -65,6 +69,7 @@ impl State {
             roots,
             workspace,
             pump,
+            answers: Answers::new(places.state.as_deref()),
             places,
             life,
             over,
@@ -97,9 +102,8 @@ impl State {
         }
         // Said once the client may be spoken to.
         let _ = self.faults.set(loaded.faults);
-        let answers = Answers::new(self.places.state.as_deref());
         // Ends with the process: it owns nothing that must be put in order.
-        tokio::spawn(self.pump.clone().run(self.client.clone(), answers));
+        tokio::spawn(self.pump.clone().run(self.client.clone(), self.answers.clone(), self.workspace.clone()));
         let workspace = Workspace::new(
             loaded.settings,
             self.port.clone(),
@@ -127,6 +131,10 @@ impl State {
                 workspace.look_back().await;
             }
         });
+        let (client, documents) = (self.client.clone(), self.documents.clone());
+        // Ends with the process: it owns nothing that must be put in order.
+        let (port, workspace) = (self.port.clone(), self.workspace.clone());
+        tokio::spawn(Following { client, documents, port, workspace }.run());
         let Some(faults) = self.faults.get().filter(|faults| !faults.is_empty()) else { return };
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();
         let (client, text) = (self.client.clone(), format!("Cowrite settings: {}", lines.join("\n")));
@@ -138,6 +146,26 @@ impl State {
                 client.notify::<PublishDiagnostics>(file).await;
             }
         });
+    }
+
+    /// Puts a diff before the person where their editor opens documents. Answers with where it is, and with all of it where it
+    /// cannot be opened.
+    pub(super) async fn show_diff(&self, run: RunId, text: String) -> Value {
+        let uri = self.answers.write_diff(run, &text).await;
+        if !self.client.caps().show_document {
+            return json!({ "uri": uri, "text": text });
+        }
+        let Some(uri) = uri else {
+            return json!({ "text": text });
+        };
+        let (client, shown) = (self.client.clone(), uri.clone());
+        // Ends within the time limit of its request. Nobody waits inside a command for the client.
+        tokio::spawn(async move {
+            if let Err(error) = client.show_document(shown).await {
+                tracing::debug!(%error, "the diff was not shown");
+            }
+        });
+        json!({ "uri": uri })
     }
 
     /// Tells the person why a command did nothing, where the editor would not.

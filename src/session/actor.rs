@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::journal::{Notes, RunJournal, kept};
 use super::mailbox::{Entry, Kept, Mailbox, Reader};
 use super::outlet::Outlet;
+use super::review::{Reviewed, Reviewing, Reviews};
 use super::runs::Runs;
 use super::stage::Stage;
 use super::state::State;
@@ -20,7 +21,7 @@ use super::{Prepare, Ready, Start};
 use crate::agent::{Agent, Ended, Setup};
 use crate::context::{Compactor, of_fixed};
 use crate::model::Item;
-use crate::protocol::{Envelope, Event, RunId, RunStatus, SessionId};
+use crate::protocol::{Envelope, Event, Mode, RunId, RunStatus, SessionId};
 use crate::store::{Begins, Checkpoint, Head, Keep, Prepared, Record, Store, StoredRun};
 
 /// What the actor owns.
@@ -42,6 +43,7 @@ pub(super) struct Actor {
     store: Arc<dyn Store>,
     outlet: Arc<dyn Outlet>,
     notes: Notes,
+    reviews: Arc<Reviews>,
     compactor: Arc<Compactor>,
     queue: VecDeque<Waiting>,
     live: Option<Live>,
@@ -96,6 +98,7 @@ impl Actor {
         opening: Opening,
         runs: Arc<Runs>,
         mailbox: Arc<Mailbox>,
+        reviews: Arc<Reviews>,
         store: Arc<dyn Store>,
         outlet: Arc<dyn Outlet>,
     ) -> (Self, Cut) {
@@ -115,6 +118,7 @@ impl Actor {
             store,
             outlet,
             notes: Notes::default(),
+            reviews,
             compactor: Arc::default(),
             queue: VecDeque::new(),
             live: None,
@@ -216,12 +220,18 @@ impl Actor {
             Entry::Ended { run, ended } => self.end(run, ended).await,
             Entry::Undone { undone, note, kept } => {
                 self.stage.records.push(Record::Undone(undone));
-                // Between a call and its result nothing may stand, so a live run hears it with its next turn.
-                if self.live.is_some() {
-                    self.notes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(note);
-                } else {
-                    let item = Arc::new(Item::told(note));
-                    self.stage.records.push(Record::Item { run: None, item });
+                self.note(note);
+                self.stage.ack(move |_, result| answer(kept, result));
+            }
+            Entry::Reviewed { reviewed, kept } => {
+                let Reviewed { run, records, contents, events, note } = *reviewed;
+                self.stage.records.extend(records);
+                self.stage.contents.extend(contents);
+                for event in events {
+                    self.runs.stage_decided(&mut self.stage, run, event);
+                }
+                if let Some(note) = note {
+                    self.note(note);
                 }
                 self.stage.ack(move |_, result| answer(kept, result));
             }
@@ -232,6 +242,16 @@ impl Actor {
             }
             Entry::Clear { kept } => self.clear(kept),
             Entry::Close => {}
+        }
+    }
+
+    /// Something that the model must hear. Between a call and its result nothing may stand, so a live run hears it with its next turn.
+    fn note(&mut self, note: String) {
+        if self.live.is_some() {
+            self.notes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(note);
+        } else {
+            let item = Arc::new(Item::told(note));
+            self.stage.records.push(Record::Item { run: None, item });
         }
     }
 
@@ -247,6 +267,7 @@ impl Actor {
         let checkpoint = Checkpoint { reason: "cleared".into(), told: self.stage.told, ..Checkpoint::default() };
         self.stage.records.push(Record::Checkpoint(Box::new(checkpoint)));
         self.stop_compacting();
+        self.reviews.clear();
         self.notes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clear();
         self.stage.ack(move |_, result| answer(kept, result));
     }
@@ -357,6 +378,7 @@ impl Actor {
         let known = self.state.known();
         let recording = mailbox.clone();
         let compactor = self.compactor.clone();
+        let reviews = self.reviews.clone();
         let work = async move {
             let first = known.system.is_none();
             let ready = tokio::select! {
@@ -367,6 +389,7 @@ impl Actor {
                     Err(error) => return Ended::failed(error),
                 },
             };
+            let ready = reviewed(run, ready, reviews);
             let (prepared, notes) = (Box::new(prepared(run, &ready, first)), ready.notes);
             let going_on = kept(&recording, |kept| Entry::Prepared { prepared, notes, kept }).await;
             let window = match going_on {
@@ -411,6 +434,15 @@ impl Actor {
 /// The run may be gone: then nobody waits for the answer.
 fn answer<T>(kept: Kept<T>, result: Result<T, String>) {
     let _ = kept.send(result);
+}
+
+/// A run hears of what still waits, and one that asks for everything has an editor that turns changes into proposals.
+fn reviewed(run: RunId, mut ready: Ready, reviews: Arc<Reviews>) -> Ready {
+    ready.notes.extend(reviews.undecided(run).map(Item::told));
+    if ready.setup.mode == Mode::Ask {
+        ready.setup.editor = Arc::new(Reviewing::new(run, ready.setup.editor, reviews));
+    }
+    ready
 }
 
 /// What a run really starts from, as it is recorded.

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use ropey::Rope;
 
 use crate::edit::Patch;
-use crate::editor::{Applied, Place};
+use crate::editor::{Applied, Fate, Place};
 use crate::protocol::{HunkView, RunId};
-use crate::store::{Back, Base, Changed, Hash};
+use crate::store::{Back, Base, Changed, Gone, Hash, Moved};
+use crate::text::Charset;
 
 /// The documents that a run has changed, each as the newest of its edits left it.
 #[derive(Debug, Default)]
@@ -36,12 +37,29 @@ impl Changes {
                 (Base::Whole(Hash::of(&text)), vec![text])
             }
         };
+        let (mut gone, mut moved) = (None, None);
+        match &applied.fate {
+            Fate::Stays => {}
+            Fate::Deleted { mode } => {
+                let charset = Some(after.charset()).filter(|charset| *charset != Charset::default());
+                gone =
+                    Some(Gone { mode: *mode, bom: after.bom(), charset: charset.map(|charset| charset.to_string()) });
+            }
+            Fate::Moved { to, uri } => {
+                self.left.remove(place);
+                self.left.insert(to.clone(), after.rope().clone());
+                let path = to.path().map(Into::into);
+                moved = path.map(|path| Moved { uri: uri.clone(), path, shown: to.to_string() });
+            }
+        }
         let changed = Changed {
             run,
             uri: applied.uri.clone(),
             path: place.path().map(Into::into),
             shown: place.to_string(),
             created: applied.created,
+            gone,
+            moved,
             base,
             change: pieces(&change, hunks),
         };
@@ -91,6 +109,8 @@ mod tests {
             rebased: false,
             now: after.clone(),
             created: false,
+            fate: Fate::Stays,
+            note: None,
             back: (after, back),
         };
         (applied, views)

@@ -9,9 +9,9 @@ use super::changes::Changes;
 use super::mailbox::{Entry, Kept, Mailbox};
 use crate::agent::Journal;
 use crate::context::{Outcome, Previews, Window};
-use crate::editor::{Applied, Place};
+use crate::editor::{Applied, Fate, Place};
 use crate::model::Item;
-use crate::protocol::{Event, HunkView, RunId};
+use crate::protocol::{Event, FileStep, HunkView, RunId};
 use crate::store::Previewed;
 
 /// Notes for the model's next turn, in whichever run that is.
@@ -39,6 +39,15 @@ pub(super) async fn kept<T>(mailbox: &Mailbox, entry: impl FnOnce(Kept<T>) -> En
     rx.await.unwrap_or_else(|_| Err("The session has ended; nothing more is recorded.".into()))
 }
 
+/// What became of the file besides its text, as events tell it.
+pub(super) fn file_step(applied: &Applied) -> Option<FileStep> {
+    match &applied.fate {
+        Fate::Stays => None,
+        Fate::Deleted { .. } => Some(FileStep::Delete),
+        Fate::Moved { uri, .. } => Some(FileStep::Rename { to: uri.clone() }),
+    }
+}
+
 #[async_trait]
 impl Journal for RunJournal {
     async fn item(&self, item: Arc<Item>) -> Result<(), String> {
@@ -54,7 +63,8 @@ impl Journal for RunJournal {
             let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
             changes.record(self.run, place, applied, &hunks)
         };
-        let event = Event::EditApplied { uri: applied.uri.clone(), hunks, rebased: applied.rebased, late };
+        let file = file_step(applied);
+        let event = Event::EditApplied { uri: applied.uri.clone(), hunks, rebased: applied.rebased, late, file };
         kept(&self.mailbox, |kept| Entry::Landed { run: self.run, changed: Box::new(changed), contents, event, kept })
             .await
     }

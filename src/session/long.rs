@@ -67,6 +67,7 @@ impl Person {
             limits: Limits { max_turns: 100_000, ..Limits::default() },
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            reviews_moved: tokio::sync::watch::Sender::default(),
         };
         let session = Session::new(&parts, "/w", "long");
         let compaction =
@@ -319,12 +320,8 @@ async fn c7_the_request_that_called_for_a_summary_is_built_behind_it() {
     assert!(!summaries.is_empty());
     let sent = |at: usize| counted[at].usage.sent().unwrap();
     for at in summaries.into_iter().filter(|at| counted[at + 1].tools > 0 && counted[at - 1].tools > 0) {
-        assert!(
-            sent(at + 1) < sent(at - 1) || sent(at - 1) < 4_800,
-            "request {at}: {} behind {}",
-            sent(at + 1),
-            sent(at - 1)
-        );
+        // What it was built from came to more than the mark.
+        assert!(sent(at + 1) < 5_600, "request {at}: {} behind {}", sent(at + 1), sent(at - 1));
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::review::Reviewed;
 use super::{Compact, Start};
 use crate::agent::Ended;
 use crate::context::{Outcome, Window};
@@ -48,6 +49,8 @@ pub(super) enum Entry {
     Ended { run: RunId, ended: Ended },
     /// What a run had changed was taken back; the model hears it in these words.
     Undone { undone: Undone, note: String, kept: Kept },
+    /// Proposals, and what became of them: to be recorded and told.
+    Reviewed { reviewed: Box<Reviewed>, kept: Kept },
     /// The title that the session begins with.
     Title { title: String },
     /// The history is to begin anew.

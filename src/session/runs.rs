@@ -266,10 +266,10 @@ impl Runs {
         let mut next = moved.map_or_else(|| known.standing(), |at| stage.moved[at].clone());
         if next.snapshot.status.is_final() {
             // Only what changes the world is worth telling when its run is over.
-            let Event::EditApplied { uri, hunks, rebased, .. } = event else { return None };
+            let Event::EditApplied { uri, hunks, rebased, file, .. } = event else { return None };
             next.snapshot.count_edit(&uri, hunks.len());
             stage.told += 1;
-            let late = Event::EditApplied { uri, hunks, rebased, late: true };
+            let late = Event::EditApplied { uri, hunks, rebased, late: true, file };
             stage.tell(envelope(None, inner.session, stage.told, late));
         } else {
             next.snapshot.follow(&event)?;
@@ -287,6 +287,29 @@ impl Runs {
             None => stage.moved.push(next),
         }
         Some(())
+    }
+
+    /// The same for what the person decides, at any time: in the run's series while it is under way, and afterwards in the session's own.
+    pub(super) fn stage_decided(&self, stage: &mut Stage, run: RunId, event: Event) {
+        let (session, known) = {
+            let inner = self.lock();
+            (inner.session, inner.find(run).map(Run::standing))
+        };
+        let staged = stage.moved.iter().find(|moved| moved.snapshot.id == run).cloned();
+        let next = staged.or(known);
+        if next.as_ref().is_some_and(|next| !next.snapshot.status.is_final()) {
+            self.stage(stage, run, event);
+            return;
+        }
+        if let (Event::EditApplied { uri, hunks, .. }, Some(mut next)) = (&event, next) {
+            next.snapshot.count_edit(uri, hunks.len());
+            match stage.moved.iter_mut().find(|moved| moved.snapshot.id == run) {
+                Some(moved) => *moved = next,
+                None => stage.moved.push(next),
+            }
+        }
+        stage.told += 1;
+        stage.tell(envelope(None, session, stage.told, event));
     }
 
     /// Numbers that may have been told before a crash, and whose deltas were never recorded, stand as one empty delta.

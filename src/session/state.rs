@@ -7,7 +7,7 @@ use super::Known;
 use crate::context::{Made, Stale, Window};
 use crate::model::{Block, Item, ToolResult};
 use crate::protocol::{ContextUse, Event, Usage};
-use crate::store::{Checkpoint, Compacted, Prepared, Previewed, Record, Rules, Totals};
+use crate::store::{Checkpoint, Compacted, Decided, Operation, Prepared, Previewed, Proposed, Record, Rules, Totals};
 
 /// Records after which the end of a run makes a checkpoint: reading so many takes a few milliseconds.
 const CHECKPOINT_EVERY: usize = 2_000;
@@ -34,6 +34,8 @@ pub(super) struct State {
     open: Vec<OpenCall>,
     /// Records since the newest checkpoint.
     since: usize,
+    /// What waits for the person.
+    proposed: Vec<Proposed>,
 }
 
 /// A call between its message and its result.
@@ -70,6 +72,8 @@ impl State {
                 self.hear(&envelope.event);
             }
             Record::Changed(_) | Record::Undone(_) => {}
+            Record::Proposed(proposed) => self.propose(proposed),
+            Record::Decided(decided) => self.decide(decided),
             Record::Totals(totals) => {
                 (self.usage, self.requests) = (totals.usage, totals.requests);
                 self.by_model.clone_from(&totals.by_model);
@@ -92,6 +96,7 @@ impl State {
             context: checkpoint.context,
             told: checkpoint.told,
             numbers: checkpoint.numbers.clone(),
+            proposed: checkpoint.proposed.clone(),
             window: Window::restored(
                 checkpoint.items.clone(),
                 checkpoint.summary.clone(),
@@ -131,6 +136,7 @@ impl State {
             context: self.context,
             accounting: self.window.accounting(),
             told: self.told,
+            proposed: self.proposed.clone(),
         }
     }
 
@@ -151,6 +157,29 @@ impl State {
         let through = self.numbers[..made.origin.len().min(self.numbers.len())].iter().copied().max().unwrap_or(0);
         let compacted = Compacted { why: made.reason.word().into(), through, before, after: context.used };
         Ok((Checkpoint { compacted: Some(compacted), ..next.as_it_stands("compacted") }, next.window))
+    }
+
+    fn propose(&mut self, proposed: &Proposed) {
+        self.proposed
+            .retain(|known| (known.run, &known.uri, &known.path) != (proposed.run, &proposed.uri, &proposed.path));
+        if !proposed.is_empty() {
+            self.proposed.push(proposed.clone());
+        }
+    }
+
+    fn decide(&mut self, decided: &Decided) {
+        for proposed in self.proposed.iter_mut().filter(|proposed| proposed.run == decided.run) {
+            proposed.hunks.retain(|hunk| !decided.hunks.contains(&hunk.hunk));
+            if matches!(&proposed.operation, Operation::Rename { hunk, .. } if decided.hunks.contains(hunk)) {
+                proposed.operation = Operation::Edit;
+            }
+        }
+        self.proposed.retain(|proposed| !proposed.is_empty());
+    }
+
+    /// What waits for the person.
+    pub(super) fn proposed(&self) -> &[Proposed] {
+        &self.proposed
     }
 
     fn prepare(&mut self, prepared: &Prepared) {

@@ -25,11 +25,21 @@ pub struct Trail {
 #[derive(Clone, Debug)]
 struct Step {
     created: bool,
+    gone: bool,
     /// What the person did between the change before and this one.
     since: Patch,
     before: Rope,
     after: Rope,
-    change: Patch,
+    /// Its places in the text before, each with its name and whether it is to be taken back.
+    pieces: Vec<Piece>,
+}
+
+/// One place of a change.
+#[derive(Clone, Debug)]
+struct Piece {
+    id: String,
+    hunk: Hunk,
+    wanted: bool,
 }
 
 /// What to do in a document.
@@ -41,6 +51,13 @@ pub enum Plan {
     Merged(Patch),
     /// The run made the file, and it holds what the run left: it goes.
     Delete,
+    /// The run took the file away: it comes back.
+    Restore {
+        /// With this text.
+        text: Rope,
+        /// Whether something that the person typed during the run is in it.
+        merged: bool,
+    },
     /// It is as it was before the run already.
     Nothing,
     /// It stays as it is.
@@ -78,7 +95,8 @@ impl Trail {
             };
             let change = patch(&changed.change, &before).ok_or_else(unfit)?;
             let after = change.apply(&before);
-            steps.push(Step { created: changed.created, since, before, after, change });
+            let pieces = changed.change.iter().map(Piece::of).collect();
+            steps.push(Step { created: changed.created, gone: changed.gone.is_some(), since, before, after, pieces });
         }
         Ok(Self { shown, steps })
     }
@@ -86,6 +104,47 @@ impl Trail {
     /// The text before and after each change.
     pub fn texts(&self) -> impl Iterator<Item = (&Rope, &Rope)> {
         self.steps.iter().map(|step| (&step.before, &step.after))
+    }
+
+    /// The same with only some of its places to be taken back, by their names.
+    #[must_use]
+    pub fn only(mut self, wanted: impl Fn(&str) -> bool) -> Self {
+        for piece in self.steps.iter_mut().flat_map(|step| &mut step.pieces) {
+            piece.wanted = wanted(&piece.id);
+        }
+        self
+    }
+
+    /// The places that are to be taken back: name, text before, text after.
+    pub fn wanted(&self) -> impl Iterator<Item = (&str, String, &str)> {
+        let of = |step: &'_ Step, piece: &Piece| step.before.byte_slice(piece.hunk.range.clone()).to_string();
+        self.steps.iter().flat_map(move |step| {
+            let wanted = step.pieces.iter().filter(|piece| piece.wanted);
+            wanted.map(move |piece| (piece.id.as_str(), of(step, piece), piece.hunk.new.as_str()))
+        })
+    }
+
+    /// How to take back some places in the text as it is now; `None` when the file is gone. A file that the run made goes with the
+    /// place that made it.
+    #[must_use]
+    pub fn plan_places(&self, now: Option<&Rope>) -> Plan {
+        let Some(now) = now else {
+            return conflict(format!("{} is not there any more, so there is nothing to take back in it", self.shown));
+        };
+        let of_wanted = |step: &Step| step.pieces.iter().any(|piece| piece.wanted);
+        if let Some(made) = self.steps.iter().position(|step| step.created && of_wanted(step)) {
+            let mut whole = self.clone();
+            whole.steps.drain(..made);
+            return whole.only(|_| true).plan(0, Some(now));
+        }
+        match taken_back(&self.steps, now) {
+            Ok(text) if text == *now => Plan::Nothing,
+            Ok(text) => Plan::Merged(Patch::exact(now, &text)),
+            Err(lines) => conflict(format!(
+                "{lines} changed after the run had changed something there, so that stays in {} as it is",
+                self.shown
+            )),
+        }
     }
 
     /// How to take back all changes from number `from` on (from 0) in the text as it is now; `None` when the file is gone.
@@ -96,6 +155,14 @@ impl Trail {
         let Some(now) = now else {
             return if first.created {
                 Plan::Nothing
+            } else if newest.gone {
+                match taken_back(steps, &newest.after) {
+                    Ok(text) => Plan::Restore { merged: text != first.before, text },
+                    Err(lines) => conflict(format!(
+                        "{lines} changed while the run was at work there, so {} was not put back",
+                        self.shown
+                    )),
+                }
             } else {
                 conflict(format!(
                     "{} is not there any more, so there is nothing to take the changes out of",
@@ -103,6 +170,13 @@ impl Trail {
                 ))
             };
         };
+        if newest.gone {
+            return if !first.created && *now == first.before {
+                Plan::Nothing
+            } else {
+                conflict(format!("{} was made anew after the run had deleted it, so it stays", self.shown))
+            };
+        }
         if first.created {
             return self.unmake(steps, newest, now);
         }
@@ -122,7 +196,9 @@ impl Trail {
     /// A file that the run made goes when all of it is the run's.
     fn unmake(&self, steps: &[Step], newest: &Step, now: &Rope) -> Plan {
         let theirs = match taken_back(steps, now) {
-            Ok(text) if text.len_bytes() == 0 && *now == newest.after => return Plan::Delete,
+            Ok(text) if text.len_bytes() == 0 && (*now == newest.after || steps.iter().any(Step::is_partial)) => {
+                return Plan::Delete;
+            }
             Ok(text) if text.len_bytes() > 0 => Lines::kept(now, &Patch::exact(now, &text)),
             Ok(_) => Lines::changed(&newest.after, now),
             Err(lines) if *now == newest.after => lines,
@@ -154,15 +230,43 @@ fn taken_back(steps: &[Step], now: &Rope) -> Result<Rope, Lines> {
 }
 
 impl Step {
+    /// Whether some of it was taken back before.
+    fn is_partial(&self) -> bool {
+        self.pieces.iter().any(|piece| !piece.wanted)
+    }
+
+    /// What takes the wanted places out of the text after.
+    fn back(&self) -> Patch {
+        let (mut gone, mut come) = (0, 0);
+        let mut back = Vec::new();
+        for Piece { hunk: Hunk { range, new }, wanted, .. } in &self.pieces {
+            let start = range.start - gone + come;
+            gone += range.len();
+            come += new.len();
+            if *wanted {
+                let old = self.before.byte_slice(range.clone()).to_string();
+                back.push(Hunk { range: start..start + new.len(), new: old });
+            }
+        }
+        Patch::joined(back)
+    }
+
     /// What takes the change out of a text that came from it, by way of the next step.
     fn back_in(&self, text: &Rope, next: Option<&Step>) -> Result<Patch, Clash> {
-        let back = self.change.inverse(&self.before);
-        let at_once = || back.rebase_rest(&self.after, &deltas_between(&self.after, text), text);
+        let back = self.back();
+        let at_once = || back.merge(&self.after, &deltas_between(&self.after, text), text);
         let Some(next) = next.filter(|next| !next.since.is_empty()) else { return at_once() };
         // Step by step says more exactly what was typed where; at once does not mind what was typed and taken away again.
         let mut deltas = next.since.deltas();
         deltas.extend(deltas_between(&next.before, text));
-        back.rebase_rest(&self.after, &deltas, text).or_else(|_| at_once())
+        back.merge(&self.after, &deltas, text).or_else(|_| at_once())
+    }
+}
+
+impl Piece {
+    fn of(back: &Back) -> Self {
+        let hunk = Hunk { range: back.start..back.end, new: back.new.clone() };
+        Self { id: back.hunk.clone(), hunk, wanted: true }
     }
 }
 

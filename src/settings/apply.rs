@@ -207,7 +207,12 @@ const MODEL: &[Field<ModelSettings>] = &[
         key: "price",
         read: |model, entry, reader| reader.table(model.price.get_or_insert_default(), &entry.node, PRICE),
     },
-    Field { key: "edit_format", read: field_later },
+    Field {
+        key: "edit_format",
+        read: |model, entry, reader| {
+            reader.put(&mut model.edit_format, entry, |node| value::word(node, &["str_replace", "patch"]).map(Some));
+        },
+    },
 ];
 
 /// A command with anything wrong in it is not offered: without its `tools` or `mode` it could do more than was meant.
@@ -352,7 +357,7 @@ mod tests {
         check("Limits", LIMITS, &[]);
         check("CompactionSettings", COMPACTION, &[]);
         check("Price", PRICE, &[]);
-        check("ModelSettings", MODEL, &["edit_format"]);
+        check("ModelSettings", MODEL, &[]);
         check("CommandSettings", COMMAND, &["model"]);
         check("ProviderSettings", PROVIDER, &["api_key"]);
     }

@@ -167,6 +167,39 @@ pub struct ModelSettings {
     pub temperature: Option<f64>,
     /// What its tokens cost.
     pub price: Option<Price>,
+    /// In what form it writes changes. Absent: the one that its family is trained on.
+    pub edit_format: Option<EditFormat>,
+}
+
+/// In what form a model writes changes of files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EditFormat {
+    /// Old text and new text: the tool `edit`.
+    #[default]
+    StrReplace,
+    /// A patch over several files: the tool `patch`.
+    Patch,
+}
+
+impl EditFormat {
+    /// What the family of a model is trained on, by its name: the patch form for GPT, the o series and codex, replacements for
+    /// all others.
+    #[must_use]
+    pub fn of_family(model: &str) -> Self {
+        let model = model.to_ascii_lowercase();
+        // Behind the table, a vendor's name (as routers write it), and Bedrock's vendor.
+        let name = model.rsplit('/').next().unwrap_or_default();
+        let name = name.strip_prefix("openai.").unwrap_or(name);
+        let o_series = || {
+            let mut letters = name.bytes();
+            letters.next() == Some(b'o')
+                && letters.next().is_some_and(|digit| digit.is_ascii_digit())
+                && letters.next().is_none_or(|next| next == b'-')
+        };
+        let patches = name.starts_with("gpt-") || name.starts_with("chatgpt-") || name.contains("codex") || o_series();
+        if patches { Self::Patch } else { Self::StrReplace }
+    }
 }
 
 /// What a million tokens cost, in the person's own currency. What is absent is not known.

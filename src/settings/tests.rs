@@ -152,7 +152,10 @@ const WRONG: &[(&str, &str)] = &[
         "[models.\"a/b\"]\ntemperature = nan",
         "2:15: models.\"a/b\".temperature: expected a number from 0 to 2, found NaN",
     ),
-    ("[models.\"a/b\"]\nedit_format = \"patch\"", "2:1: models.\"a/b\".edit_format: not supported by this version"),
+    (
+        "[models.\"a/b\"]\nedit_format = \"diff\"",
+        "2:15: models.\"a/b\".edit_format: expected one of str_replace, patch, found \"diff\"",
+    ),
     (
         "[commands.tidy]\ntitle = \"Tidy\"",
         "1:11: commands.tidy: `prompt` is missing: expected the template of the prompt (the command \"tidy\" is not used until this is mended)",
@@ -572,4 +575,36 @@ fn the_schema_lists_every_section_and_refuses_a_cap_of_zero() {
     let soft = &schema["$defs"]["CompactionSettings"]["properties"]["soft"];
     assert_eq!((&soft["exclusiveMinimum"], &soft["maximum"]), (&serde_json::json!(0), &serde_json::json!(1.0)));
     assert_eq!(schema["additionalProperties"], false);
+}
+
+#[test]
+fn the_form_of_edits_is_the_one_that_the_family_is_trained_on() {
+    let patch = |model: &str| EditFormat::of_family(model) == EditFormat::Patch;
+    for model in [
+        "openai/gpt-6-sol",
+        "openai-chat/gpt-4.1",
+        "openai/o3",
+        "openai/o4-mini",
+        "openai/codex-mini-latest",
+        "router/openai/gpt-5-codex",
+        "router/openai/GPT-5",
+        "bedrock/openai.gpt-oss-120b-1:0",
+        "azure/gpt-5",
+    ] {
+        assert!(patch(model), "{model}");
+    }
+    for model in [
+        "anthropic/claude-sonnet-5-5",
+        "gemini/gemini-4-argon",
+        "cohere/command-a-03-2025",
+        "ollama/olmo-2",
+        "ollama/qwen3-coder",
+        "scripted/test",
+        "gpt-tables/llama-4",
+        "azure/my-deployment",
+        "ollama/o1x",
+        "",
+    ] {
+        assert!(!patch(model), "{model}");
+    }
 }

@@ -32,6 +32,10 @@ pub enum Record {
     Changed(Box<Changed>),
     /// The person took back what a run had changed in some documents.
     Undone(Undone),
+    /// What a run proposes in a document, from here on.
+    Proposed(Box<Proposed>),
+    /// What became of hunks of a run.
+    Decided(Decided),
     /// What all requests came to so far, before some of the events that tell of them are dropped.
     Totals(Totals),
     /// The provider refused the history as longer than so many tokens.
@@ -56,6 +60,8 @@ impl Record {
             Self::Event(_) => "event",
             Self::Changed(_) => "changed",
             Self::Undone(_) => "undone",
+            Self::Proposed(_) => "proposed",
+            Self::Decided(_) => "decided",
             Self::Totals(_) => "totals",
             Self::Exceeded { .. } => "exceeded",
             Self::Previewed(_) => "previewed",
@@ -72,6 +78,8 @@ impl Record {
             Self::Event(envelope) => envelope.run_id,
             Self::Changed(changed) => Some(changed.run),
             Self::Undone(undone) => Some(undone.run),
+            Self::Proposed(proposed) => Some(proposed.run),
+            Self::Decided(decided) => Some(decided.run),
             Self::Totals(_) | Self::Exceeded { .. } | Self::Previewed(_) | Self::Checkpoint(_) => None,
         }
     }
@@ -87,14 +95,16 @@ impl Record {
 
     /// The texts that it names.
     pub fn contents(&self) -> impl Iterator<Item = Hash> + '_ {
-        let named = match self {
+        let (one, more) = match self {
             Self::Changed(changed) => match &changed.base {
-                Base::Whole(hash) => Some(*hash),
-                Base::Since(_) => None,
+                Base::Whole(hash) => (Some(*hash), [].as_slice()),
+                Base::Since(_) => (None, [].as_slice()),
             },
-            _ => None,
+            Self::Proposed(proposed) => (Some(proposed.base), [].as_slice()),
+            Self::Checkpoint(checkpoint) => (None, checkpoint.proposed.as_slice()),
+            _ => (None, [].as_slice()),
         };
-        named.into_iter()
+        one.into_iter().chain(more.iter().map(|proposed| proposed.base))
     }
 }
 
@@ -149,10 +159,41 @@ pub struct Changed {
     pub shown: String,
     /// Whether the run made the file.
     pub created: bool,
+    /// Set when the run took the file away: what it takes to put it back, besides its text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<Gone>,
+    /// Set when the run gave the file another name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Moved>,
     /// The text before the change.
     pub base: Base,
     /// What was changed in it: ranges of the text before, in order, with what stands there now.
     pub change: Vec<Back>,
+}
+
+/// A file that a run took away, besides its text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Gone {
+    /// Its permissions, when they are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<u32>,
+    /// Whether it began with a byte order mark.
+    pub bom: bool,
+    /// In what its text was kept, by name; UTF-8 without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub charset: Option<String>,
+}
+
+/// Where a run moved a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// As the client spells it.
+    pub uri: String,
+    /// The real path.
+    pub path: std::path::PathBuf,
+    /// As the person knows it.
+    pub shown: String,
 }
 
 /// The text that a change was made in.
@@ -186,6 +227,87 @@ pub struct Undone {
     pub run: RunId,
     /// The documents, as the records of the run's changes spell them.
     pub uris: Vec<String>,
+}
+
+/// Everything that a run proposes in one document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposed {
+    /// The run.
+    pub run: RunId,
+    /// The document, as the client spells it.
+    pub uri: String,
+    /// The real path of its file; none for a buffer that has no file.
+    pub path: Option<std::path::PathBuf>,
+    /// As the person knows it.
+    pub shown: String,
+    /// What is done with it.
+    pub operation: Operation,
+    /// The text that the hunks stand in, by its hash among the contents; of a file to be made the empty one.
+    pub base: Hash,
+    /// The places that wait for the person; none when nothing waits any more.
+    pub hunks: Vec<Back>,
+}
+
+impl Proposed {
+    /// Whether nothing waits any more.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.hunks.is_empty() && !matches!(self.operation, Operation::Rename { .. })
+    }
+}
+
+/// What a proposal does with a document.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Operation {
+    /// Changes its text.
+    #[default]
+    Edit,
+    /// Makes it.
+    Create,
+    /// Takes it away.
+    Delete,
+    /// Gives it another name.
+    Rename {
+        /// The id that this goes by.
+        hunk: String,
+        /// The real path that it shall have.
+        path: std::path::PathBuf,
+        /// The same, as the person knows it.
+        shown: String,
+    },
+}
+
+/// What became of hunks of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decided {
+    /// The run.
+    pub run: RunId,
+    /// The document, as the client spells it.
+    pub uri: String,
+    /// As the person knows it.
+    #[serde(default)]
+    pub shown: String,
+    /// Their ids.
+    pub hunks: Vec<String>,
+    /// What.
+    pub verdict: Verdict,
+}
+
+/// What became of a hunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Verdict {
+    /// It was proposed, the person took it, and the document holds it.
+    Accepted,
+    /// It was applied, and the person says that it stays.
+    Kept,
+    /// It was proposed, and the person refused it.
+    Refused,
+    /// It was applied, and the person took it back.
+    TakenBack,
+    /// It was proposed, and what was typed since left no place for it.
+    Void,
 }
 
 /// What the model is shown of large results.
@@ -260,4 +382,7 @@ pub struct Checkpoint {
     pub accounting: Accounting,
     /// Events of the session's own that were told so far.
     pub told: u64,
+    /// What waits for the person.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub proposed: Vec<Proposed>,
 }

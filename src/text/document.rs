@@ -1,10 +1,11 @@
 //! A document and the way it took.
 
 use std::ops;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ropey::{Rope, RopeSlice};
 
-use super::{Delta, DeltaLog, Encoding, Snapshot, common_ends, replace};
+use super::{Charset, Delta, DeltaLog, Encoding, Snapshot, common_ends, replace};
 use crate::protocol::Range;
 
 /// One entry of a change notification: a part, or with no range the whole text.
@@ -27,8 +28,12 @@ impl Document {
     /// A document as the client opened it. A byte order mark stays in the text, because the client counts it too.
     #[must_use]
     pub fn open(language: &str, version: i32, text: &str) -> Self {
+        // Tells the documents of this process apart, also two that are opened under one name one after the other.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let document = Some(NEXT.fetch_add(1, Ordering::Relaxed));
+        let (rope, language) = (Rope::from_str(text), language.into());
         let snapshot =
-            Snapshot { rope: Rope::from_str(text), revision: 0, version, language: language.into(), bom: false };
+            Snapshot { rope, revision: 0, document, version, language, bom: false, charset: Charset::default() };
         Self { snapshot, log: DeltaLog::default() }
     }
 
@@ -63,6 +68,13 @@ impl Document {
     #[must_use]
     pub fn deltas_since(&self, revision: u64) -> Option<Vec<Delta>> {
         self.log.since(revision)
+    }
+
+    /// The changes since this document read as in a snapshot, oldest first; `None` for the text of another one, and when they are
+    /// no longer kept.
+    #[must_use]
+    pub fn steps_since(&self, snapshot: &Snapshot) -> Option<Vec<Delta>> {
+        (snapshot.document == self.snapshot.document).then(|| self.deltas_since(snapshot.revision)).flatten()
     }
 
     fn put(&mut self, range: ops::Range<usize>, text: &str) -> Option<Delta> {

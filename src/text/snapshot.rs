@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ropey::Rope;
 
-use super::{Encoding, LineEnding, to_lf};
+use super::{Charset, Encoding, LineEnding, to_lf};
 use crate::protocol::Range;
 
 /// A text at one moment. Cloning shares the text.
@@ -13,9 +13,12 @@ pub struct Snapshot {
     pub(super) rope: Rope,
     /// Grows by one with every single content change; what deltas are asked for by. Not the client's version.
     pub(super) revision: u64,
+    /// The document that it is a moment of; none for a text that no document held.
+    pub(super) document: Option<u64>,
     pub(super) version: i32,
     pub(super) language: Arc<str>,
     pub(super) bom: bool,
+    pub(super) charset: Charset,
 }
 
 impl Snapshot {
@@ -27,7 +30,15 @@ impl Snapshot {
             Some(rest) => (rest, true),
             None => (text, false),
         };
-        Self { rope: Rope::from_str(text), revision: 0, version: 0, language: language.into(), bom }
+        Self {
+            rope: Rope::from_str(text),
+            revision: 0,
+            document: None,
+            version: 0,
+            language: language.into(),
+            bom,
+            charset: Charset::default(),
+        }
     }
 
     /// The text itself.
@@ -60,10 +71,22 @@ impl Snapshot {
         self.bom
     }
 
+    /// In what bytes its file keeps it; UTF-8 for what an editor holds, which has an encoding of its own.
+    #[must_use]
+    pub fn charset(&self) -> Charset {
+        self.charset
+    }
+
+    /// The same text, kept in these bytes.
+    #[must_use]
+    pub fn kept_in(self, charset: Charset) -> Self {
+        Self { charset, ..self }
+    }
+
     /// The same text under another rope: what an edit makes of it, before an editor has said so.
     #[must_use]
     pub fn with_rope(&self, rope: Rope) -> Self {
-        Self { rope, ..self.clone() }
+        Self { rope, document: None, ..self.clone() }
     }
 
     /// The line ending that most lines have; LF for a text without any.

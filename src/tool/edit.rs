@@ -1,4 +1,4 @@
-//! `edit`: replaces exact text.
+//! `edit`: replaces text.
 
 use async_trait::async_trait;
 use schemars::JsonSchema;
@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::landing::Landing;
 use super::{Answer, Context, Failure, Tool, read};
-use crate::edit::{FindError, Patch, Replacement, find};
+use crate::edit::{FindError, Found, Replacement, found};
 use crate::editor::Place;
 use crate::permission::Access;
 use crate::text::Snapshot;
@@ -33,6 +33,8 @@ struct Wanted {
     new: String,
     /// Replace every occurrence. Default: false.
     all: Option<bool>,
+    /// Near which line it stands, to choose among equal places.
+    line: Option<usize>,
 }
 
 #[async_trait]
@@ -61,39 +63,60 @@ impl Tool for Edit {
         let Some(seen) = context.reads.last(&place) else {
             return Err(Failure(format!("{place} has not been read in this session; read it, then edit what it says")));
         };
-        let (base, patch) = locate(&place, seen, present, &wanted)?;
-        Landing { context, place, title }.edit(base, patch).await
+        let (base, found) = locate(&place, seen, present, |base| found(base, &wanted))?;
+        let note = found.note();
+        let mut answer = Landing { context, place, title }.edit(base, found.patch).await?;
+        if let Some(note) = note {
+            answer.content = with_note(&answer.content, &note);
+        }
+        Ok(answer)
     }
 }
 
 impl Wanted {
     fn into_replacement(self) -> Replacement {
-        Replacement { old: lf(self.old), new: lf(self.new), all: self.all.unwrap_or(false) }
+        Replacement { old: lf(self.old), new: lf(self.new), all: self.all.unwrap_or(false), line: self.line }
     }
 }
 
 /// Where the replacements belong. The text that the model has seen comes first: what it calls unique is unique there, and the
-/// editor's side moves the change over what was typed since. Only what is not in that text at all (a formatter wrote it,
+/// editor's side moves the change over what was typed since. Only what is not exactly in that text (a formatter wrote it,
 /// say, and a search showed it) is looked for in the present one.
-fn locate(
+pub(super) fn locate(
     place: &Place,
     seen: Snapshot,
     present: Snapshot,
-    wanted: &[Replacement],
-) -> Result<(Snapshot, Patch), Failure> {
-    let missing = match find(&seen, wanted) {
-        Ok(patch) => return Ok((seen, patch)),
-        Err(error @ FindError::Missing { .. }) => error,
-        Err(error) => return Err(Failure(format!("{place} was not changed: {error}"))),
+    find: impl Fn(&Snapshot) -> Result<Found, FindError>,
+) -> Result<(Snapshot, Found), Failure> {
+    let in_seen = match find(&seen) {
+        Ok(found) if found.lax.is_empty() => return Ok((seen, found)),
+        Err(error) if !matches!(error, FindError::Missing { .. }) => {
+            return Err(Failure(format!("{place} was not changed: {error}")));
+        }
+        other => other,
     };
     if seen.rope() == present.rope() {
-        return Err(Failure(format!("{place} was not changed: {missing}")));
+        return match in_seen {
+            Ok(found) => Ok((seen, found)),
+            Err(missing) => Err(Failure(format!("{place} was not changed: {missing}"))),
+        };
     }
-    match find(&present, wanted) {
-        Ok(patch) => Ok((present, patch)),
-        Err(error) => Err(Failure(format!(
+    match (in_seen, find(&present)) {
+        // What is exactly there now is what is meant, rather than what was seen and is only similar.
+        (Ok(_), Ok(found)) if found.lax.is_empty() => Ok((present, found)),
+        (Ok(found), _) => Ok((seen, found)),
+        (Err(_), Ok(found)) => Ok((present, found)),
+        (Err(_), Err(error)) => Err(Failure(format!(
             "{place} was not changed: {error}. The file was changed since you read it; read it again"
         ))),
+    }
+}
+
+/// An answer whose first line also says how the texts were matched.
+fn with_note(content: &str, note: &str) -> String {
+    match content.split_once('\n') {
+        Some((first, rest)) => format!("({note}) {first}\n{rest}"),
+        None => format!("{content} ({note})"),
     }
 }
 

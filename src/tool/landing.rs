@@ -1,6 +1,9 @@
 //! Handing a change to the editor, and saying what became of it.
 
 mod report;
+mod set;
+
+pub(super) use set::{Set, Step};
 
 use super::edit::lf;
 use super::{Answer, Context, Failure, lines};
@@ -16,52 +19,130 @@ pub(super) struct Landing<'a> {
     pub(super) title: String,
 }
 
+/// A change that is made, or put to the person.
+pub(super) struct Landed {
+    /// What the model hears.
+    pub(super) answer: Answer,
+    /// What was made.
+    pub(super) applied: Applied,
+    /// Whether it waits for the person.
+    pub(super) proposed: bool,
+}
+
 impl Landing<'_> {
     /// Changes an existing text.
     pub(super) async fn edit(self, base: Snapshot, patch: Patch) -> Result<Answer, Failure> {
+        self.land_edit(base, patch).await.map(|landed| landed.answer)
+    }
+
+    /// Makes a new file.
+    pub(super) async fn create(self, text: String) -> Result<Answer, Failure> {
+        self.land_create(text).await.map(|landed| landed.answer)
+    }
+
+    /// Changes an existing text.
+    pub(super) async fn land_edit(&self, base: Snapshot, patch: Patch) -> Result<Landed, Failure> {
         let context = self.context;
         let from_seen = context.reads.last(&self.place).is_none_or(|seen| seen.rope() == base.rope());
         let after = base.with_rope(patch.apply(base.rope()));
         let hunks = report::hunks(&patch, &base, context.editor.encoding());
         let count = report::Count::of(&patch, &base);
-        let change = self.change(What::Edit { base, patch });
-        match context.editor.apply(change).await {
-            Outcome::Applied(applied) => {
-                if from_seen {
-                    self.seen_after(&applied, &after);
-                }
-                context.told.applied(&self.place, &applied, false).await;
-                Ok(report::applied(&self.place, &applied, count))
+        let landed = self.land(What::Edit { base, patch }, hunks, |applied, proposed| {
+            if proposed {
+                report::proposed(&self.place, applied, count)
+            } else {
+                report::applied(&self.place, applied, count)
             }
-            Outcome::Conflict { reason, now } => Err(self.conflict(hunks, &reason, &now).await),
-            Outcome::Refused { reason } => Err(self.refused(hunks, reason).await),
-            Outcome::NotConfirmed { reason, late } => Err(self.not_confirmed(&reason, late)),
+        });
+        let landed = landed.await?;
+        if from_seen {
+            self.seen_after(&landed.applied, &after);
         }
+        Ok(landed)
     }
 
     /// Makes a new file.
-    pub(super) async fn create(self, text: String) -> Result<Answer, Failure> {
-        let context = self.context;
+    pub(super) async fn land_create(&self, text: String) -> Result<Landed, Failure> {
+        let place = &self.place;
         let text = lf(text);
         let hunk =
             HunkView { id: String::new(), range: Range::default(), old_text: String::new(), new_text: text.clone() };
-        let change = self.change(What::Create { text: text.clone() });
-        match context.editor.apply(change).await {
-            Outcome::Applied(applied) => {
-                let made = Snapshot::detached(&text, applied.now.language());
-                context.reads.note(&self.place, &made);
-                self.seen_after(&applied, &made);
-                context.told.applied(&self.place, &applied, false).await;
-                let count = lines::counted(lines::count(&text), "line");
-                Ok(Answer {
-                    undone: false,
-                    ok: true,
-                    content: format!("Made {} ({count}).", self.place),
-                    summary: count,
-                })
+        let count = lines::counted(lines::count(&text), "line");
+        let landed = self.land(What::Create { text: text.clone() }, vec![hunk], |_, proposed| {
+            if proposed {
+                let content = format!("Proposed to make {place} ({count}). {}", report::WAITS);
+                Answer { undone: false, ok: true, content, summary: format!("proposed, {count}") }
+            } else {
+                Answer { undone: false, ok: true, content: format!("Made {place} ({count})."), summary: count.clone() }
             }
-            Outcome::Conflict { reason, now } => Err(self.conflict(vec![hunk], &reason, &now).await),
-            Outcome::Refused { reason } => Err(self.refused(vec![hunk], reason).await),
+        });
+        let landed = landed.await?;
+        let made = Snapshot::detached(&text, landed.applied.now.language());
+        self.context.reads.note(place, &made);
+        self.seen_after(&landed.applied, &made);
+        Ok(landed)
+    }
+
+    /// Takes a file away.
+    pub(super) async fn land_delete(&self, base: Snapshot) -> Result<Landed, Failure> {
+        let place = &self.place;
+        let count = lines::counted(lines::count(&base.lf()), "line");
+        let landed = self.land(What::Delete { base, or_empty: false }, Vec::new(), |_, proposed| {
+            let content = if proposed {
+                format!("Proposed to delete {place} ({count}). {}", report::WAITS)
+            } else {
+                format!("Deleted {place} ({count}).")
+            };
+            Answer {
+                undone: false,
+                ok: true,
+                content,
+                summary: if proposed { format!("proposed, {count}") } else { count.clone() },
+            }
+        });
+        let landed = landed.await?;
+        self.context.reads.forget(place);
+        Ok(landed)
+    }
+
+    /// Gives a file another name.
+    pub(super) async fn land_rename(&self, base: Snapshot, to: &Place) -> Result<Landed, Failure> {
+        let place = &self.place;
+        let landed = self.land(What::Rename { base, to: to.clone() }, Vec::new(), |_, proposed| {
+            let content = if proposed {
+                format!("Proposed to move {place} to {to}. {}", report::WAITS)
+            } else {
+                format!("Moved {place} to {to}.")
+            };
+            let summary = if proposed { format!("proposed, to {to}") } else { format!("now {to}") };
+            Answer { undone: false, ok: true, content, summary }
+        });
+        let landed = landed.await?;
+        if !landed.proposed {
+            self.context.reads.moved(place, to);
+        }
+        Ok(landed)
+    }
+
+    /// Hands a change to the editor; `hunks` are told when it is not made.
+    async fn land(
+        &self,
+        what: What,
+        hunks: Vec<HunkView>,
+        answer: impl FnOnce(&Applied, bool) -> Answer,
+    ) -> Result<Landed, Failure> {
+        match self.context.editor.apply(self.change(what)).await {
+            Outcome::Applied(applied) => {
+                self.context.told.applied(&self.place, &applied, false).await;
+                let mut answer = answer(&applied, false);
+                if let Some(note) = &applied.note {
+                    answer.content = format!("{}\n{note}", answer.content.trim_end());
+                }
+                Ok(Landed { answer, applied, proposed: false })
+            }
+            Outcome::Proposed(applied) => Ok(Landed { answer: answer(&applied, true), applied, proposed: true }),
+            Outcome::Conflict { reason, now } => Err(self.conflict(hunks, &reason, &now).await),
+            Outcome::Refused { reason } => Err(self.refused(hunks, reason).await),
             Outcome::NotConfirmed { reason, late } => Err(self.not_confirmed(&reason, late)),
         }
     }
@@ -83,7 +164,7 @@ impl Landing<'_> {
     }
 
     /// The model is shown what it has not seen. Only when that is all of it, it counts as seen.
-    async fn conflict(&self, hunks: Vec<HunkView>, reason: &str, now: &Snapshot) -> Failure {
+    pub(super) async fn conflict(&self, hunks: Vec<HunkView>, reason: &str, now: &Snapshot) -> Failure {
         let (context, place) = (self.context, &self.place);
         context.told.rejected(context.editor.uri(place), hunks, reason.to_owned()).await;
         let room = context.limits.tool_output_bytes / 4;

@@ -94,7 +94,7 @@ pub(super) fn hint(error: ReadError) -> Failure {
         ReadError::Missing(_) => "; find and list show what is there",
         ReadError::NotAFile(_) => "; list shows what is in a folder",
         ReadError::TooLarge { .. } => "; go on without it",
-        ReadError::NotText(_) | ReadError::Io { .. } => "",
+        ReadError::NotText { .. } | ReadError::Io { .. } => "",
     };
     Failure(format!("{error}{next}"))
 }
@@ -118,6 +118,24 @@ mod tests {
         );
         world.write("empty", "");
         assert_eq!(world.ok("read", json!({"path": "empty"})).await, "empty (0 lines)\n");
+    }
+
+    #[tokio::test]
+    async fn a_file_in_another_encoding_is_read_and_edited_in_it() {
+        let world = World::new(&[]);
+        world.write("latin", b"d\xe9j\xe0 vu\r\n");
+        world.write("wide", b"\xff\xfeh\0i\0\n\0");
+        assert_eq!(world.ok("read", json!({"path": "latin"})).await, "latin (1 line)\n1\td\u{e9}j\u{e0} vu\n");
+        assert_eq!(world.ok("read", json!({"path": "wide"})).await, "wide (1 line)\n1\thi\n");
+        let edit = |path: &str, old: &str, new: &str| json!({"path": path, "edits": [{"old": old, "new": new}]});
+        world.ok("edit", edit("latin", "vu", "\u{e0} No\u{eb}l")).await;
+        world.ok("edit", edit("wide", "hi", "\u{e9}")).await;
+        let bytes = |path: &str| std::fs::read(world.top.join("ws").join(path)).expect("there");
+        assert_eq!(bytes("latin"), b"d\xe9j\xe0 \xe0 No\xebl\r\n");
+        assert_eq!(bytes("wide"), b"\xff\xfe\xe9\0\n\0");
+        let said = world.fails("edit", edit("latin", "No", "\u{2192}")).await;
+        assert!(said.contains("windows-1252") && said.contains("U+2192"), "{said}");
+        assert_eq!(bytes("latin"), b"d\xe9j\xe0 \xe0 No\xebl\r\n");
     }
 
     #[tokio::test]
@@ -155,13 +173,16 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_read_is_an_answer_with_a_next_step() {
         let world = World::new(&[("a.rs", "one\n"), ("src/b.rs", ""), (".git/config", "secret")]);
-        world.write("bytes", [0xff, 0xfe]);
+        world.write("bytes", b"\x7fELF\0\xff");
         std::fs::write(world.top.join("secret"), "secret").expect("written");
         world.link("out", "../secret");
         let said = async |arguments| world.fails("read", arguments).await;
         assert_eq!(said(json!({"path": "b"})).await, "b does not exist; find and list show what is there");
         assert_eq!(said(json!({"path": "src"})).await, "src is not a regular file; list shows what is in a folder");
-        assert_eq!(said(json!({"path": "bytes"})).await, "bytes is not UTF-8 text");
+        assert_eq!(
+            said(json!({"path": "bytes"})).await,
+            "bytes is not a text file that can be read: it holds bytes that no text holds"
+        );
         assert_eq!(
             said(json!({"path": "a.rs", "start_line": 3})).await,
             "a.rs has 1 lines; start_line 3 is past its end"

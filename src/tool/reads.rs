@@ -39,6 +39,28 @@ impl Reads {
         }
     }
 
+    /// What the model was shown of a file counts for the file under its new name.
+    pub fn moved(&self, from: &Place, to: &Place) {
+        let mut all = self.lock();
+        if let Some(seen) = all.remove(from) {
+            all.insert(to.clone(), seen);
+        }
+    }
+
+    /// What the model was shown so far, for [`Reads::put_back`].
+    #[must_use]
+    pub fn kept(&self, place: &Place) -> Option<(Snapshot, bool)> {
+        self.lock().get(place).map(|seen| (seen.snapshot.clone(), seen.whole))
+    }
+
+    /// Back to what the model had been shown before a change that is taken back.
+    pub fn put_back(&self, place: &Place, kept: Option<(Snapshot, bool)>) {
+        match kept {
+            Some((snapshot, whole)) => drop(self.lock().insert(place.clone(), Seen { snapshot, whole })),
+            None => self.forget(place),
+        }
+    }
+
     /// What the model was shown is worth nothing any more.
     pub fn forget(&self, place: &Place) {
         self.lock().remove(place);

@@ -7,10 +7,13 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use serde_json::Value;
 
-use super::{Answer, Context, Tool, cap, edit, find, line, list, read, recall, schema, search, write};
+use super::{
+    Answer, Context, Tool, cap, delete, edit, find, line, list, r#move, patch, read, recall, schema, search, write,
+};
 use crate::model::ToolSpec;
 use crate::permission::Access;
 use crate::protocol::Mode;
+use crate::settings::EditFormat;
 
 /// The tools of a run.
 #[derive(Clone, Default)]
@@ -23,9 +26,12 @@ impl Registry {
     #[must_use]
     pub fn all() -> Self {
         Self::of(vec![
+            door(delete::Delete),
             door(edit::Edit),
             door(find::Find),
             door(list::List),
+            door(r#move::Move),
+            door(patch::Patch),
             door(read::Read),
             door(recall::Recall),
             door(search::Search),
@@ -33,10 +39,25 @@ impl Registry {
         ])
     }
 
-    /// Only these, by name.
+    /// Those of one form of edits: `edit` or `patch`, not both.
+    #[must_use]
+    pub fn in_form(&self, form: EditFormat) -> Self {
+        let other = match form {
+            EditFormat::StrReplace => patch::Patch::NAME,
+            EditFormat::Patch => edit::Edit::NAME,
+        };
+        self.filter(|tool| tool.spec().name != other)
+    }
+
+    /// Only these, by name. Who names one form of edits means the other too: which one is on offer is the model's affair.
     #[must_use]
     pub fn only(&self, names: &[String]) -> Self {
-        self.filter(|tool| names.iter().any(|name| *name == tool.spec().name))
+        const FORMS: [&str; 2] = [edit::Edit::NAME, patch::Patch::NAME];
+        let either = names.iter().any(|name| FORMS.contains(&name.as_str()));
+        self.filter(|tool| {
+            let own = tool.spec().name.as_str();
+            names.iter().any(|name| name == own) || either && FORMS.contains(&own)
+        })
     }
 
     /// Only those that change nothing.

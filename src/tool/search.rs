@@ -24,6 +24,7 @@ use super::{Answer, Context, Failure, Tool, lines};
 use crate::disk;
 use crate::editor::Place;
 use crate::permission::{Access, Roots};
+use crate::text::Charset;
 use hits::{Hits, Lines};
 
 /// The most bytes of matches that are held before they are sorted.
@@ -68,7 +69,13 @@ impl Tool for Search {
         let glob = glob.map(|glob| Pattern::new(glob, &context.roots)).transpose()?;
         let within = input.path.as_deref().filter(|path| !path.is_empty());
         let within = within.map(|path| context.roots.resolve(path, Access::Read)).transpose()?;
-        let scope = Scope { roots: context.roots.clone(), open: Open::of(context), within, glob };
+        let scope = Scope {
+            roots: context.roots.clone(),
+            open: Open::of(context),
+            within,
+            glob,
+            ascii: input.pattern.is_ascii(),
+        };
         if let Some(missing) = scope.missing() {
             return Err(Failure(format!("{missing} does not exist; find and list show what is there")));
         }
@@ -91,6 +98,8 @@ struct Scope {
     open: Open,
     within: Option<Place>,
     glob: Option<Pattern>,
+    /// Whether the pattern reads the same in all encodings that are read.
+    ascii: bool,
 }
 
 impl Scope {
@@ -140,6 +149,9 @@ fn search(scope: &Scope, matcher: &RegexMatcher, cancel: &CancellationToken) -> 
                 .with_borrow_mut(|searcher| searcher.search_slice(matcher, snapshot.lf().as_bytes(), &mut lines)),
             None => place.path().map_or(Ok(()), |path| search_file(matcher, path, &mut lines)),
         };
+        if lines.is_garbled() || lines.is_empty() && !scope.ascii {
+            search_decoded(matcher, &place, &mut lines, cancel);
+        }
         // A file that cannot be read has no lines to show; the next one may.
         if searched.is_err() || lines.is_empty() {
             return WalkState::Continue;
@@ -154,6 +166,16 @@ fn search(scope: &Scope, matcher: &RegexMatcher, cancel: &CancellationToken) -> 
 fn search_file(matcher: &RegexMatcher, path: &Path, lines: &mut Lines<'_>) -> io::Result<()> {
     let file: Option<File> = disk::peek(path)?;
     file.map_or(Ok(()), |file| SEARCHER.with_borrow_mut(|searcher| searcher.search_file(matcher, &file, lines)))
+}
+
+/// Searches a file in an older encoding as the text that it is read as.
+fn search_decoded<'a>(matcher: &RegexMatcher, place: &Place, lines: &mut Lines<'a>, cancel: &'a CancellationToken) {
+    let text = disk::read(place).ok().filter(|text| text.charset() != Charset::default());
+    if let Some(text) = text {
+        *lines = Lines::new(cancel);
+        // Cannot fail, as above.
+        let _ = SEARCHER.with_borrow_mut(|searcher| searcher.search_slice(matcher, text.lf().as_bytes(), lines));
+    }
 }
 
 thread_local! {

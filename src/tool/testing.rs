@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -13,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Answer, Context, Reads, Registry, Told};
 use crate::context::recall::NoRecall;
 use crate::disk::{self, WriteError};
-use crate::edit::{Hunk, Patch, deltas_between};
-use crate::editor::{Applied, Change, Editor, Outcome, Place, ReadError, What};
+use crate::edit::{Hunk, Patch};
+use crate::editor::{Applied, Change, Editor, Fate, Outcome, Place, ReadError, What};
 use crate::permission::{Access, Roots};
 use crate::protocol::{HunkView, Mode, Range};
 use crate::settings::Limits;
@@ -33,11 +34,17 @@ pub(crate) struct World {
 #[derive(Default)]
 pub(crate) struct FolderEditor {
     buffers: Mutex<Vec<(Place, Document)>>,
-    /// What the next change comes to instead of being made.
-    next: Mutex<Option<Outcome>>,
+    /// What changes come to instead of being made, by how many come before.
+    next: Mutex<Vec<(usize, Outcome)>>,
+    /// What happens before a change, by how many come before.
+    before: Mutex<Option<(usize, Happens)>>,
+    /// Whether the file of an open document cannot be taken away.
+    pub(crate) keeps_files: AtomicBool,
     /// What the person types just before the next change is made.
     typing: Mutex<Option<(Place, String)>>,
 }
+
+type Happens = Box<dyn FnOnce(&FolderEditor) + Send>;
 
 /// What was told, a line each.
 #[derive(Default)]
@@ -108,7 +115,41 @@ impl World {
 
     /// What the editor makes of the next change, instead of making it.
     pub(crate) fn next(&self, outcome: Outcome) {
-        *self.editor.next.lock().expect("a lock") = Some(outcome);
+        self.after(0, outcome);
+    }
+
+    /// What the editor makes of a change, instead of making it, when so many have come before it.
+    pub(crate) fn after(&self, changes: usize, outcome: Outcome) {
+        self.editor.next.lock().expect("a lock").push((changes, outcome));
+    }
+
+    /// Something that happens just before a change, when so many have come before it.
+    pub(crate) fn before(&self, changes: usize, happens: impl FnOnce(&FolderEditor) + Send + 'static) {
+        *self.editor.before.lock().expect("a lock") = Some((changes, Box::new(happens)));
+    }
+
+    /// Everything that there is: files with their texts and modes, and open documents.
+    pub(crate) fn state(&self) -> Vec<String> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mut state = Vec::new();
+        let mut folders = vec![self.top.join("ws")];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).expect("listable").flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let (bytes, mode) =
+                    (fs::read(&path).expect("readable"), entry.metadata().expect("there").permissions().mode());
+                let name = path.strip_prefix(&self.top).expect("inside").display();
+                state.push(format!("{name} {:o} {}", mode & 0o777, bytes.escape_ascii()));
+            }
+        }
+        let open = self.editor.open().into_iter().map(|(place, snapshot)| format!("open {place}: {}", snapshot.rope()));
+        state.extend(open);
+        state.sort();
+        state
     }
 
     /// What an open document holds.
@@ -141,7 +182,7 @@ impl World {
 }
 
 impl FolderEditor {
-    fn set(&self, place: &Place, text: &str) {
+    pub(crate) fn set(&self, place: &Place, text: &str) {
         let mut buffers = self.buffers.lock().expect("a lock");
         let (_, document) = buffers.iter_mut().find(|(open, _)| open == place).expect("an open document");
         let version = document.snapshot().version() + 1;
@@ -155,8 +196,7 @@ impl FolderEditor {
             Ok(now) => now,
             Err(error) => return refused(error.to_string()),
         };
-        let deltas = deltas_between(base.rope(), now.rope());
-        let moved = match patch.rebase(base.rope(), &deltas, now.rope()) {
+        let moved = match patch.onto(base.rope(), None, now.rope()) {
             Ok(moved) => moved,
             Err(clash) => return Outcome::Conflict { reason: clash.to_string(), now },
         };
@@ -178,35 +218,91 @@ impl FolderEditor {
         Outcome::Applied(Applied {
             uri: self.uri(place),
             hunks: hunks.collect(),
-            rebased: !deltas.is_empty(),
+            rebased: now.rope() != base.rope(),
             now: self.now(place).expect("it was there a moment ago"),
             created: false,
+            fate: Fate::Stays,
+            note: None,
             back: (now.with_rope(after), moved.inverse(now.rope())),
         })
     }
 
-    /// Takes a file away; of an open document only its text, for this editor has no files of its own.
-    fn delete(&self, place: &Place, base: &Snapshot) -> Outcome {
+    /// Takes a file away, and closes its document; of one that was never saved only its text.
+    fn delete(&self, place: &Place, base: &Snapshot, or_empty: bool) -> Outcome {
         let conflict = |now| Outcome::Conflict { reason: format!("{place} was changed meanwhile"), now };
         if let Some(now) = self.buffer(place) {
             if now.rope() != base.rope() {
                 return conflict(now);
             }
-            let all = Hunk { range: 0..now.rope().len_bytes(), new: String::new() };
-            return self.edit(place, &now, &Patch::joined([all]));
+            if !place.path().is_some_and(std::path::Path::exists) || self.keeps_files.load(Ordering::Relaxed) {
+                if !or_empty {
+                    return Outcome::Refused { reason: "this editor cannot delete an open file".into() };
+                }
+                let all = Hunk { range: 0..now.rope().len_bytes(), new: String::new() };
+                return self.edit(place, &now, &Patch::joined([all]));
+            }
         }
-        match disk::remove(place, base) {
-            Ok(()) => {}
+        let open = self.buffer(place).is_some();
+        let held = if open { disk::read(place).expect("readable") } else { base.clone() };
+        let mode = match disk::remove(place, &held) {
+            Ok(mode) => mode,
             Err(WriteError::Changed { now, .. }) => return conflict(now),
             Err(error) => return Outcome::Refused { reason: error.to_string() },
-        }
+        };
+        self.buffers.lock().expect("a lock").retain(|(open, _)| open != place);
         let now = base.with_rope(ropey::Rope::new());
         Outcome::Applied(Applied {
             uri: self.uri(place),
             hunks: Vec::new(),
             rebased: false,
             created: false,
+            fate: Fate::Deleted { mode: Some(mode) },
+            note: None,
             back: (now.clone(), Patch::exact(now.rope(), base.rope())),
+            now,
+        })
+    }
+
+    /// Gives a file another name; its open document goes with it.
+    fn rename(&self, place: &Place, base: &Snapshot, to: &Place) -> Outcome {
+        let refused = |reason: String| Outcome::Refused { reason };
+        let now = match self.now(place) {
+            Ok(now) => now,
+            Err(error) => return refused(error.to_string()),
+        };
+        if now.rope() != base.rope() {
+            return Outcome::Conflict { reason: format!("{place} was changed meanwhile"), now };
+        }
+        let held = disk::read(place).expect("readable");
+        if let Err(error) = disk::rename(place, to, &held) {
+            return refused(error.to_string());
+        }
+        for (open, _) in self.buffers.lock().expect("a lock").iter_mut().filter(|(open, _)| open == place) {
+            *open = to.clone();
+        }
+        Outcome::Applied(Applied {
+            uri: self.uri(place),
+            hunks: Vec::new(),
+            rebased: false,
+            created: false,
+            fate: Fate::Moved { to: to.clone(), uri: self.uri(to) },
+            note: None,
+            back: (now.clone(), Patch::default()),
+            now,
+        })
+    }
+
+    /// What a file that was made comes to.
+    fn made(&self, place: &Place, now: Snapshot) -> Outcome {
+        let whole = Hunk { range: 0..now.rope().len_bytes(), new: String::new() };
+        Outcome::Applied(Applied {
+            uri: self.uri(place),
+            hunks: Vec::new(),
+            rebased: false,
+            created: true,
+            fate: Fate::Stays,
+            note: None,
+            back: (now.clone(), Patch::joined([whole])),
             now,
         })
     }
@@ -232,8 +328,24 @@ impl Editor for FolderEditor {
     }
 
     async fn apply(&self, change: Change) -> Outcome {
-        if let Some(outcome) = self.next.lock().expect("a lock").take() {
-            return outcome;
+        let happens = {
+            let mut before = self.before.lock().expect("a lock");
+            let now = before.take_if(|(left, _)| *left == 0);
+            before.iter_mut().for_each(|(left, _)| *left -= 1);
+            now
+        };
+        if let Some((_, happens)) = happens {
+            happens(self);
+        }
+        if change.cancel.is_cancelled() {
+            return Outcome::Refused { reason: "the person stopped the run before the change was made".into() };
+        }
+        {
+            let mut next = self.next.lock().expect("a lock");
+            if let Some(at) = next.iter().position(|(before, _)| *before == 0) {
+                return next.remove(at).1;
+            }
+            next.iter_mut().for_each(|(before, _)| *before -= 1);
         }
         let typing = self.typing.lock().expect("a lock").take();
         if let Some((place, text)) = typing {
@@ -243,20 +355,14 @@ impl Editor for FolderEditor {
             What::Edit { base, patch } => self.edit(&change.place, &base, &patch),
             What::Create { text } => match disk::create(&change.place, &text) {
                 Err(error) => Outcome::Refused { reason: error.to_string() },
-                Ok(()) => {
-                    let now = Snapshot::detached(&text, "");
-                    let whole = Hunk { range: 0..text.len(), new: String::new() };
-                    Outcome::Applied(Applied {
-                        uri: self.uri(&change.place),
-                        hunks: Vec::new(),
-                        rebased: false,
-                        created: true,
-                        back: (now.clone(), Patch::new(vec![whole])),
-                        now,
-                    })
-                }
+                Ok(()) => self.made(&change.place, Snapshot::detached(&text, "")),
             },
-            What::Delete { base } => self.delete(&change.place, &base),
+            What::Restore { base, mode } => match disk::restore(&change.place, &base, mode) {
+                Err(error) => Outcome::Refused { reason: error.to_string() },
+                Ok(()) => self.made(&change.place, base),
+            },
+            What::Delete { base, or_empty } => self.delete(&change.place, &base, or_empty),
+            What::Rename { base, to } => self.rename(&change.place, &base, &to),
         }
     }
 
@@ -273,7 +379,12 @@ impl Editor for FolderEditor {
 impl Told for Heard {
     async fn applied(&self, _place: &Place, applied: &Applied, late: bool) {
         assert!(!late, "no tool waits for a late edit");
-        self.say(format!("applied {} in {}", applied.hunks.len(), name(&applied.uri)));
+        let fate = match &applied.fate {
+            Fate::Stays => String::new(),
+            Fate::Deleted { .. } => ", deleted".into(),
+            Fate::Moved { uri, .. } => format!(", moved to {}", name(uri)),
+        };
+        self.say(format!("applied {} in {}{fate}", applied.hunks.len(), name(&applied.uri)));
     }
 
     async fn rejected(&self, uri: String, hunks: Vec<HunkView>, reason: String) {

@@ -27,8 +27,8 @@ pub(super) struct Input {
 impl Tool for Write {
     type Input = Input;
     const NAME: &'static str = "write";
-    const DESCRIPTION: &'static str = "Makes a new file, folders included, or replaces the whole text of a file that has been read whole before. To change a part \
-         of a file, use edit.";
+    const DESCRIPTION: &'static str = "Makes a new file, folders included, or replaces the whole text of a file that has been read whole before. A part of a file is \
+         better changed by the tool for that.";
     const ACCESS: Access = Access::Write;
 
     fn title(&self, input: &Input) -> String {
@@ -65,8 +65,8 @@ impl Tool for Write {
             None => {
                 let so_far = if context.reads.last(&place).is_some() { "only in part" } else { "not" };
                 return Err(Failure(format!(
-                    "{place} exists and has {so_far} been read in this session; read all of it first, or use edit to \
-                     change a part"
+                    "{place} exists and has {so_far} been read in this session; read all of it first, or change \
+                     only a part"
                 )));
             }
         };

@@ -18,7 +18,7 @@ use crate::model::{Item, ModelError, Provider};
 use crate::permission::{Access, Roots};
 use crate::protocol::{Mode, SessionId, now_ms, utc};
 use crate::session::{Known, Ready};
-use crate::settings::Settings;
+use crate::settings::{EditFormat, Settings};
 use crate::store::Rules;
 use crate::text::Snapshot;
 use crate::tool::{Reads, Registry};
@@ -86,7 +86,7 @@ impl Preparing {
             Some(target) => Some(self.target(target, &roots).await?),
         };
         let prompt = self.prompt(target.as_ref(), &roots).await?;
-        let tools = self.tools();
+        let tools = self.tools(provider.name());
         let place = target.as_ref().map(|(place, _)| place);
         let (system, notes, rules) = self.opening(known, &tools, &roots, place).await?;
         let max_output = max_output(&self.settings, provider.as_ref());
@@ -210,12 +210,15 @@ impl Preparing {
         context
     }
 
-    fn tools(&self) -> Registry {
+    /// What is on offer to a model: each gets the form of edits that it does best with.
+    fn tools(&self, model: &str) -> Registry {
+        let set = self.settings.models.get(model).and_then(|model| model.edit_format);
         let all = Registry::all();
         let named = match self.ask.command.as_ref().and_then(|command| command.tools.as_ref()) {
             Some(names) => all.only(names),
             None => all,
         };
+        let named = named.in_form(set.unwrap_or_else(|| EditFormat::of_family(model)));
         if self.mode == Mode::Plan { named.reading() } else { named }
     }
 }

@@ -11,6 +11,7 @@ use crate::editor::{Editor, Place, ReadError};
 use crate::permission::{RULES, Roots};
 use crate::settings::template::fence;
 use crate::store::{Hash, Rules};
+use crate::text::Charset;
 use crate::tool::line;
 
 /// The most bytes of one file that the model is given.
@@ -145,13 +146,11 @@ impl File {
     async fn read(editor: &dyn Editor, place: &Place) -> Result<Option<Self>, String> {
         let shown = line(&place.to_string());
         let text = match editor.read(place).await {
+            // A guess of what other bytes mean is good enough for a file at work, but not for rules.
+            Ok(snapshot) if snapshot.charset() != Charset::default() => return Err(not_utf8(&shown)),
             Ok(snapshot) => snapshot.lf(),
             Err(ReadError::Missing(_) | ReadError::NotAFile(_)) => return Ok(None),
-            Err(ReadError::NotText(_)) => {
-                return Err(format!(
-                    "The rules file {shown} is not UTF-8 text, so the model cannot be given it. Save it as UTF-8, or remove it."
-                ));
-            }
+            Err(ReadError::NotText { .. }) => return Err(not_utf8(&shown)),
             Err(error) => {
                 return Err(format!(
                     "The rules file {shown} cannot be given to the model: {error}. Make it readable and of up to 64 KiB, or remove it."
@@ -190,6 +189,12 @@ fn cut(text: &str) -> &str {
     let end = (0..=LIMIT).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
     let head = &text[..end];
     head.rfind('\n').filter(|newline| *newline >= LIMIT / 2).map_or(head, |newline| &head[..=newline])
+}
+
+fn not_utf8(shown: &str) -> String {
+    format!(
+        "The rules file {shown} is not UTF-8 text, so the model cannot be given it. Save it as UTF-8, or remove it."
+    )
 }
 
 #[cfg(test)]

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 use super::Life;
 use super::keeping::Keeping;
 use crate::protocol::{Envelope, RunId, SessionId};
 use crate::session::export::SessionView;
-use crate::session::{EventPage, Outlet, Parts, Session, Told, fork};
+use crate::session::{EventPage, Outlet, Parts, Session, Told, fork, waits};
 use crate::settings::{Limits, Places};
 use crate::store::{Owner, Store, StoreError, StoredRun};
 
@@ -17,6 +19,8 @@ pub(super) struct Sessions {
     outlet: Arc<dyn Outlet>,
     limits: Limits,
     life: Life,
+    /// Counts how often the list of what waits for the person has changed.
+    reviews_moved: watch::Sender<u64>,
     /// Held while it is found out which session a command means, so that two commands find the same one.
     turn: tokio::sync::Mutex<()>,
     known: Mutex<Known>,
@@ -43,11 +47,15 @@ pub enum SessionError {
     Other(String),
 }
 
-/// Whether a run of the session that a folder goes on with did not come to its end.
+/// Whether the person should hear of the session that a folder goes on with: a run did not come to its end, or something waits.
 async fn was_cut_off(store: &dyn Store, folder: &str) -> Result<bool, StoreError> {
     let Some(session) = store.active(folder).await? else { return Ok(false) };
     let runs = store.runs(session, crate::session::QUEUE + 1).await?;
-    Ok(runs.iter().any(|run| !run.snapshot.status.is_final()))
+    if runs.iter().any(|run| !run.snapshot.status.is_final()) {
+        return Ok(true);
+    }
+    let (_, records) = store.resume(session).await?;
+    Ok(waits(&records))
 }
 
 impl From<String> for SessionError {
@@ -59,7 +67,20 @@ impl From<String> for SessionError {
 impl Sessions {
     pub(super) fn new(places: Places, outlet: Arc<dyn Outlet>, limits: Limits, life: Life) -> Self {
         let keeping = Keeping::new(places);
-        Self { keeping, outlet, limits, life, turn: tokio::sync::Mutex::default(), known: Mutex::default() }
+        Self {
+            keeping,
+            outlet,
+            limits,
+            life,
+            reviews_moved: watch::Sender::default(),
+            turn: tokio::sync::Mutex::default(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// A sentence for the person.
+    pub(super) fn say(&self, sentence: String) {
+        self.outlet.say(sentence);
     }
 
     /// The store.
@@ -149,7 +170,11 @@ impl Sessions {
         if was_active {
             self.known().active.insert(session.folder().to_string(), forked.clone());
         }
-        self.let_go(session);
+        // What waits in it waits in the fork.
+        if session.unfinished().is_empty() {
+            session.close();
+            self.known().open.retain(|open| open.id() != session.id());
+        }
         self.outlet.tell(Told { envelope: said, title: "".into() });
         Ok(forked)
     }
@@ -304,7 +329,7 @@ impl Sessions {
         self.known().open.clone()
     }
 
-    /// Opens the active sessions in which a run was cut off, so that the person hears of it. Does nothing where there is no database.
+    /// Opens the active sessions in which a run was cut off or something waits, so that the person hears of it. Does nothing where there is no database.
     pub(super) async fn look_back(&self, folders: &[String]) {
         if self.keeping.file().is_none() {
             return;
@@ -379,9 +404,9 @@ impl Sessions {
         }
     }
 
-    /// One that nothing runs in needs no memory.
+    /// One that nothing runs in and nothing waits in needs no memory.
     fn let_go(&self, session: &Session) {
-        if session.unfinished().is_empty() && session.is_written() {
+        if session.unfinished().is_empty() && session.is_written() && session.has_no_reviews() {
             session.close();
             self.known().open.retain(|open| open.id() != session.id());
         }
@@ -391,6 +416,13 @@ impl Sessions {
         let mut known = self.known();
         known.open.retain(|open| open.id() != session.id());
         known.active.retain(|_, active| active.id() != session.id());
+        drop(known);
+        self.reviews_moved.send_modify(|count| *count += 1);
+    }
+
+    /// Told whenever the list of what waits for the person has changed.
+    pub(super) fn reviews_moved(&self) -> watch::Receiver<u64> {
+        self.reviews_moved.subscribe()
     }
 
     fn parts(&self, store: &Arc<dyn Store>) -> Parts {
@@ -400,6 +432,7 @@ impl Sessions {
             limits: self.limits.clone(),
             shutdown: self.life.shutdown.clone(),
             tasks: self.life.tasks.clone(),
+            reviews_moved: self.reviews_moved.clone(),
         }
     }
 

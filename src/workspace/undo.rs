@@ -1,6 +1,6 @@
 //! Taking back what a run has changed, document by document.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 use crate::edit::Patch;
 use crate::editor::{Change, Editor, Outcome, Place, ReadError, What};
 use crate::permission::{Access, Denied, Roots};
-use crate::protocol::{RunId, SessionId};
-use crate::session::{Plan, Trail};
-use crate::store::{Base, Changed, Hash, Record, Store};
-use crate::text::Snapshot;
+use crate::protocol::{HunkView, Range, RunId, SessionId};
+use crate::session::{Plan, Select, Trail};
+use crate::store::{Base, Changed, Gone, Hash, Record, Store, Verdict};
+use crate::text::{Charset, Snapshot};
 
 /// What undo has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,13 +62,15 @@ pub(super) async fn undo(
     run: RunId,
 ) -> Result<Undoing, String> {
     let mut undoing = Undoing::default();
-    for document in documents(store, session, run).await? {
+    // The newest first: what came later may stand where something older goes back to.
+    for document in documents(store, session, run).await?.into_iter().filter(Document::is_left).rev() {
         let file = document.undo(editor, roots, store).await;
         if file.outcome != UndoOutcome::Conflict {
             undoing.undone.extend(document.spellings());
         }
         undoing.files.push(file);
     }
+    undoing.files.reverse();
     Ok(undoing)
 }
 
@@ -87,19 +89,121 @@ struct Document {
     changed: Vec<Changed>,
     /// How many of these were taken back before.
     undone: usize,
+    /// The hunks that the person took back one by one.
+    taken: HashSet<String>,
+    /// Those that they said may stay.
+    kept: HashSet<String>,
 }
 
-/// The documents of a run in which something is left to take back, in the order in which they were first changed.
+/// The hunks of one document that a decision is about.
+pub(super) struct Places {
+    document: Document,
+    /// As the records of the changes spell it.
+    pub(super) uri: String,
+    pub(super) shown: String,
+    /// Their ids, in the order in which they were made.
+    pub(super) ids: Vec<String>,
+}
+
+/// What came of a selection among what a run has changed.
+pub(super) struct Selected {
+    pub(super) places: Vec<Places>,
+    /// Why there are none, where that can be said.
+    pub(super) why: Option<String>,
+}
+
+/// The hunks of a run that were applied and are selected. Without one by name those that nothing was decided on yet.
+pub(super) async fn select(
+    store: &dyn Store,
+    session: SessionId,
+    run: RunId,
+    select: &Select,
+    editor: &dyn Editor,
+    taking: bool,
+) -> Result<Selected, String> {
+    let mut selected = Selected { places: Vec::new(), why: None };
+    for document in documents(store, session, run).await? {
+        let Some(newest) = document.changed.last() else { continue };
+        let at = now_at(newest);
+        let (uri, shown, path) = (newest.uri.clone(), at.shown.to_owned(), at.path.map(Path::to_path_buf));
+        let place = path.clone().map(|path| Place::File { path, shown: shown.clone() });
+        let now = place.map(|place| editor.uri(&place)).unwrap_or_default();
+        if !select.means(path.as_deref(), &[&uri, &now]) {
+            continue;
+        }
+        let mut ids: Vec<String> = Vec::new();
+        for (number, changed) in document.changed.iter().enumerate() {
+            let meant = changed.change.iter().map(|piece| &piece.hunk).filter(|id| select.means_hunk(id));
+            for id in meant.filter(|id| !id.is_empty()) {
+                let why = if number < document.undone || document.taken.contains(id) {
+                    Some("was taken back already")
+                } else if document.kept.contains(id) && !(taking && select.hunk.is_some()) {
+                    Some("was accepted already")
+                } else {
+                    None
+                };
+                match why {
+                    Some(why) => selected.why = Some(format!("{id} in {shown} {why}")),
+                    None if ids.contains(id) => {}
+                    None => ids.push(id.clone()),
+                }
+            }
+        }
+        if !ids.is_empty() {
+            selected.places.push(Places { document, uri, shown, ids });
+        }
+    }
+    Ok(selected)
+}
+
+impl Places {
+    /// Takes exactly these hunks back: one change, which leaves what was typed since. Gives them as they were made.
+    ///
+    /// # Errors
+    /// Why nothing was changed: which lines.
+    pub(super) async fn take_back(
+        &self,
+        editor: &dyn Editor,
+        roots: &Roots,
+        store: &dyn Store,
+    ) -> Result<Vec<HunkView>, String> {
+        let newest = self.document.changed.last().ok_or_else(String::new)?;
+        let place = now_at(newest).place(roots)?;
+        let trail = self.document.trail(store).await?.only(|id| self.ids.iter().any(|wanted| wanted == id));
+        let now = read(editor, &place).await?;
+        let plan = trail.plan_places(now.as_ref().map(Snapshot::rope));
+        self.document.follow(plan, now, place, editor).await?;
+        let view = |(id, old_text, new_text): (&str, String, &str)| HunkView {
+            id: id.to_owned(),
+            range: Range::default(),
+            old_text,
+            new_text: new_text.to_owned(),
+        };
+        Ok(trail.wanted().map(view).collect())
+    }
+}
+
+/// What stands at a place; none when nothing does.
+async fn read(editor: &dyn Editor, place: &Place) -> Result<Option<Snapshot>, String> {
+    match editor.read(place).await {
+        Ok(now) => Ok(Some(now)),
+        Err(ReadError::Missing(_)) => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The documents that a run has changed, in the order in which they were first changed.
 async fn documents(store: &dyn Store, session: SessionId, run: RunId) -> Result<Vec<Document>, String> {
     let records = store.changes(session, run).await;
     let records = records.map_err(|error| format!("What the run had changed could not be read: {error}"))?;
     let mut documents: Vec<Document> = Vec::new();
+    let (mut taken, mut kept) = (HashSet::new(), HashSet::new());
     for stored in records {
         match stored.record {
             Some(Record::Changed(changed)) if changed.run == run => {
                 match documents.iter_mut().find(|document| document.is_of(&changed)) {
                     Some(document) => document.changed.push(*changed),
-                    None => documents.push(Document { changed: vec![*changed], undone: 0 }),
+                    None => documents.push(Document::of(*changed)),
                 }
             }
             Some(Record::Undone(undone)) if undone.run == run => {
@@ -107,19 +211,36 @@ async fn documents(store: &dyn Store, session: SessionId, run: RunId) -> Result<
                     document.undone = document.changed.len();
                 }
             }
+            Some(Record::Decided(decided)) if decided.run == run => match decided.verdict {
+                Verdict::TakenBack => taken.extend(decided.hunks),
+                Verdict::Kept | Verdict::Accepted => kept.extend(decided.hunks),
+                Verdict::Refused | Verdict::Void => {}
+            },
             _ => {}
         }
     }
-    documents.retain(|document| document.undone < document.changed.len());
+    // Ids are unique in the run.
+    for document in &mut documents {
+        (document.taken, document.kept) = (taken.clone(), kept.clone());
+    }
     Ok(documents)
 }
 
 impl Document {
-    /// A file is known by its path: a client may spell it otherwise when it is open.
+    fn of(first: Changed) -> Self {
+        Self { changed: vec![first], undone: 0, taken: HashSet::new(), kept: HashSet::new() }
+    }
+
+    /// Whether something is left to take back.
+    fn is_left(&self) -> bool {
+        self.undone < self.changed.len()
+    }
+
+    /// A file is known by its path, where it is by then: a client may spell it otherwise when it is open.
     fn is_of(&self, changed: &Changed) -> bool {
-        self.changed.iter().any(|known| match (&known.path, &changed.path) {
+        self.changed.last().is_some_and(|known| match (now_at(known).path, &changed.path) {
             (Some(known), Some(path)) => known == path,
-            (None, None) => known.uri == changed.uri,
+            (None, None) => self.changed.iter().any(|known| known.uri == changed.uri),
             _ => false,
         })
     }
@@ -136,17 +257,32 @@ impl Document {
     }
 
     async fn undo(&self, editor: &dyn Editor, roots: &Roots, store: &dyn Store) -> FileUndone {
-        let newest = self.changed.last();
-        let shown = newest.map(|changed| changed.shown.clone()).unwrap_or_default();
-        let place = newest.ok_or_else(String::new).and_then(|changed| place(roots, changed));
-        let uri = match (&place, newest) {
-            (Ok(place), _) => editor.uri(place),
-            (Err(_), newest) => newest.map(|changed| changed.uri.clone()).unwrap_or_default(),
+        let Some((first, newest)) = self.changed.get(self.undone).zip(self.changed.last()) else {
+            return FileUndone {
+                uri: String::new(),
+                shown: String::new(),
+                outcome: UndoOutcome::Restored,
+                reason: None,
+            };
         };
+        let (origin, now) = (At::of(first), now_at(newest));
+        let place = now.place(roots);
+        let mut uri = place.as_ref().map_or_else(|_| now.uri.to_owned(), |place| editor.uri(place));
         let done = match place {
-            Ok(place) => self.undo_at(place, editor, store).await,
+            Ok(place) if now.path == origin.path => self.undo_at(place, editor, store).await,
+            Ok(place) => match origin.place(roots) {
+                Ok(to) => {
+                    let done = self.undo_moved(place, &to, editor, store).await;
+                    if done.is_ok() {
+                        uri = editor.uri(&to);
+                    }
+                    done
+                }
+                Err(reason) => Err(reason),
+            },
             Err(reason) => Err(reason),
         };
+        let shown = if done.is_ok() { origin.shown } else { now.shown }.to_owned();
         match done {
             Ok(outcome) => FileUndone { uri, shown, outcome, reason: None },
             Err(reason) => FileUndone { uri, shown, outcome: UndoOutcome::Conflict, reason: Some(reason) },
@@ -154,21 +290,76 @@ impl Document {
     }
 
     async fn undo_at(&self, place: Place, editor: &dyn Editor, store: &dyn Store) -> Result<UndoOutcome, String> {
-        let trail = self.trail(store).await?;
-        let now = match editor.read(&place).await {
+        let (plan, now) = self.plan(&place, editor, store).await?;
+        self.follow(plan, now, place, editor).await
+    }
+
+    /// The same for a file that has another name now: it gets the old one back first, for that can be refused.
+    async fn undo_moved(
+        &self,
+        place: Place,
+        to: &Place,
+        editor: &dyn Editor,
+        store: &dyn Store,
+    ) -> Result<UndoOutcome, String> {
+        let (plan, now) = self.plan(&place, editor, store).await?;
+        let base = match (&plan, now) {
+            (Plan::Conflict { .. } | Plan::Delete, now) => return self.follow(plan, now, place, editor).await,
+            // It is gone, so its name is too.
+            (_, None) => return self.follow(plan, None, to.clone(), editor).await,
+            (_, Some(now)) => now,
+        };
+        apply(editor, place, What::Rename { base: base.clone(), to: to.clone() }).await?;
+        let named = |reason| format!("it has its old name again, and nothing else of it was undone: {reason}");
+        self.follow(plan, Some(base), to.clone(), editor).await.map_err(named)
+    }
+
+    async fn plan(
+        &self,
+        place: &Place,
+        editor: &dyn Editor,
+        store: &dyn Store,
+    ) -> Result<(Plan, Option<Snapshot>), String> {
+        let trail = self.trail(store).await?.only(|id| !self.taken.contains(id));
+        let now = match editor.read(place).await {
+            // A buffer that is left of a file which the run took away.
+            Ok(_) if self.gone().is_some() && place.path().is_some_and(|path| !path.exists()) => None,
             Ok(now) => Some(now),
             Err(ReadError::Missing(_)) => None,
             Err(error) => return Err(error.to_string()),
         };
-        match (trail.plan(self.undone, now.as_ref().map(Snapshot::rope)), now) {
+        Ok((trail.plan(self.undone, now.as_ref().map(Snapshot::rope)), now))
+    }
+
+    async fn follow(
+        &self,
+        plan: Plan,
+        now: Option<Snapshot>,
+        place: Place,
+        editor: &dyn Editor,
+    ) -> Result<UndoOutcome, String> {
+        match (plan, now) {
             (Plan::Conflict { reason }, _) => Err(reason),
             (Plan::Restored(patch), Some(base)) => change(editor, place, base, patch, UndoOutcome::Restored).await,
             (Plan::Merged(patch), Some(base)) => change(editor, place, base, patch, UndoOutcome::Merged).await,
             (Plan::Delete, Some(base)) => {
-                apply(editor, place, What::Delete { base }).await.map(|_| UndoOutcome::Restored)
+                apply(editor, place, What::Delete { base, or_empty: true }).await.map(|_| UndoOutcome::Restored)
+            }
+            (Plan::Restore { text, merged }, _) => {
+                let gone = self.gone().cloned().unwrap_or_default();
+                let mark = if gone.bom { "\u{feff}" } else { "" };
+                let charset = gone.charset.as_deref().and_then(Charset::named).unwrap_or_default();
+                let base = Snapshot::detached(mark, "").kept_in(charset).with_rope(text);
+                apply(editor, place, What::Restore { base, mode: gone.mode }).await?;
+                Ok(if merged { UndoOutcome::Merged } else { UndoOutcome::Restored })
             }
             (Plan::Nothing, _) | (_, None) => Ok(UndoOutcome::Restored),
         }
+    }
+
+    /// What it takes to put the file back, when the run took it away in the end.
+    fn gone(&self) -> Option<&Gone> {
+        self.changed.last().and_then(|changed| changed.gone.as_ref())
     }
 
     async fn trail(&self, store: &dyn Store) -> Result<Trail, String> {
@@ -185,23 +376,57 @@ impl Document {
     }
 }
 
-/// Where the document is now, if a run may still touch it.
-fn place(roots: &Roots, changed: &Changed) -> Result<Place, String> {
-    let shown = &changed.shown;
-    let given = match &changed.path {
-        Some(path) => path.to_str().ok_or_else(|| format!("the path of {shown} is not UTF-8"))?,
-        None => changed.uri.as_str(),
+/// Whether a document is where it was, and a run may still touch it.
+pub(super) fn still_there(roots: &Roots, place: &Place) -> Result<(), String> {
+    let shown = place.to_string();
+    let at = match place {
+        Place::File { path, .. } => At { uri: "", path: Some(path), shown: &shown },
+        Place::Buffer { uri } => At { uri, path: None, shown: &shown },
     };
-    let place = roots.resolve(given, Access::Write).map_err(|denied| match (denied, &changed.path) {
-        (Denied::Protected(_), _) => format!("{shown} is protected now, so nothing there is changed"),
-        (_, Some(_)) => format!("{shown} is not in the folders that are open now; open its folder and undo again"),
-        (_, None) => format!("{shown} has no file and is not open any more"),
-    })?;
-    if place.path() != changed.path.as_deref() {
-        let leads = place.path().map(Path::display).map(|path| format!(" and leads to {path}")).unwrap_or_default();
-        return Err(format!("{shown} is a link now{leads}; undo changes only what the run had changed"));
+    at.place(roots).map(drop)
+}
+
+/// Where a document was at some time.
+struct At<'a> {
+    uri: &'a str,
+    path: Option<&'a Path>,
+    shown: &'a str,
+}
+
+/// Where a document is after a change.
+fn now_at(changed: &Changed) -> At<'_> {
+    match &changed.moved {
+        Some(moved) => At { uri: &moved.uri, path: Some(&moved.path), shown: &moved.shown },
+        None => At::of(changed),
     }
-    Ok(place)
+}
+
+impl<'a> At<'a> {
+    /// Where it was before a change.
+    fn of(changed: &'a Changed) -> Self {
+        Self { uri: &changed.uri, path: changed.path.as_deref(), shown: &changed.shown }
+    }
+
+    /// The place there, if a run may still touch it.
+    fn place(&self, roots: &Roots) -> Result<Place, String> {
+        let shown = self.shown;
+        let given = match self.path {
+            Some(path) => path.to_str().ok_or_else(|| format!("the path of {shown} is not UTF-8"))?,
+            None => self.uri,
+        };
+        let place = roots.resolve(given, Access::Write).map_err(|denied| match (denied, self.path) {
+            (Denied::Protected(_), _) => format!("{shown} is protected now, so nothing there is changed"),
+            (_, Some(_)) => {
+                format!("{shown} is not in the folders that are open now; open its folder and try again")
+            }
+            (_, None) => format!("{shown} has no file and is not open any more"),
+        })?;
+        if place.path() != self.path {
+            let leads = place.path().map(Path::display).map(|path| format!(" and leads to {path}")).unwrap_or_default();
+            return Err(format!("{shown} is a link now{leads}; only what the run itself meant is changed"));
+        }
+        Ok(place)
+    }
 }
 
 async fn change(
@@ -226,6 +451,7 @@ async fn apply(editor: &dyn Editor, place: Place, what: What) -> Result<bool, St
         Outcome::Applied(applied) => Ok(applied.rebased),
         Outcome::Conflict { reason, .. } | Outcome::Refused { reason } => Err(reason),
         Outcome::NotConfirmed { reason, .. } => Err(format!("it is not confirmed that it was undone: {reason}")),
+        Outcome::Proposed(_) => Err("the change was only proposed".to_owned()),
     }
 }
 

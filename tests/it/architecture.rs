@@ -174,8 +174,10 @@ fn every_event_and_command_is_in_the_protocol_page() {
         word[..1].make_ascii_lowercase();
         assert!(page.contains(&format!("`{word}")), "the event {word} is not in docs/protocol.md");
     }
-    for command in ["run", "ask", "edit", "fix", "explain", "test", "document", "review", "cancel", "status", "events"]
-    {
+    for command in [
+        "run", "ask", "edit", "fix", "explain", "test", "document", "review", "cancel", "status", "events", "accept",
+        "reject", "diff",
+    ] {
         assert!(
             page.contains(&format!("`cowrite.{command}`")) || page.contains(&format!("`.{command}`")),
             "the command cowrite.{command} is not in docs/protocol.md"

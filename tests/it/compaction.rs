@@ -409,7 +409,7 @@ async fn campaign_compacting_survives_whatever_comes_at_any_moment() {
         in_time += usize::from(one_moment(&place, &before.state, ACTS[round % ACTS.len()], round).await);
     }
     println!("{all} compactions, {in_time} under way when something came");
-    assert!(in_time * 3 >= all, "the moments fall into compactions: {in_time} of {all}");
+    assert!(in_time * 5 >= all, "the moments fall into compactions: {in_time} of {all}");
 }
 
 /// Whether the compaction was under way.

@@ -130,6 +130,47 @@ async fn typing_in_the_same_line_is_a_conflict_that_names_it_and_nothing_is_lost
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_comment_typed_behind_the_edited_part_of_the_line_stays_and_the_edit_is_made() {
+    for personality in Personality::ALL.into_iter().filter(|personality| !personality.applies_blindly()) {
+        let scene = Scene::open(personality, editing(&[("two", "zwei")])).await;
+        let mut typed = false;
+        scene.client.set_typist(move |client, uri| {
+            if !std::mem::replace(&mut typed, true) {
+                client.type_into(uri, |text| {
+                    let at = text.find("\nfn three").expect("the second line");
+                    (at..at, " // mine".into())
+                });
+            }
+        });
+        let events = scene.run().await;
+        assert_eq!(scene.text(), "fn one() {}\nfn zwei() {} // mine\nfn three() {}\n", "{personality:?}");
+        let applied = of_type(&events, "editApplied");
+        assert_eq!(applied.len(), 1, "{personality:?}: {events:#?}");
+        assert_eq!(applied[0]["rebased"], true, "{personality:?}");
+    }
+}
+
+/// The texts before and after do not say which of two equal lines was typed; what the editor reported does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_stays_on_its_line_when_an_equal_one_is_typed_above_it() {
+    for personality in Personality::ALL.into_iter().filter(|personality| !personality.applies_blindly()) {
+        let scene = Scene::open(personality, editing(&[("fn two() {}\nfn three", "fn zwei() {}\nfn three")])).await;
+        let mut typed = false;
+        scene.client.set_typist(move |client, uri| {
+            if !std::mem::replace(&mut typed, true) {
+                client.type_into(uri, |text| {
+                    let at = text.find("fn two").expect("the second line");
+                    (at..at, "fn two() {}\n".into())
+                });
+            }
+        });
+        scene.run().await;
+        let after = "fn one() {}\nfn two() {}\nfn zwei() {}\nfn three() {}\n";
+        assert_eq!(scene.text(), after, "{personality:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn typing_behind_the_place_of_a_blind_edit_on_its_line_stays_beside_it() {
     for personality in Personality::ALL.into_iter().filter(|personality| personality.applies_blindly()) {
         let scene = Scene::open(personality, editing(&[("two", "zwei")])).await;

@@ -1,7 +1,7 @@
 -- Cowrite: a language server that is a coding agent.
 --
 -- setup() hands the server to vim.lsp; the rooms behind it are command (:Cowrite), edit (what the server changes),
--- answer (what the model says) and range (what is selected).
+-- answer (what the model says), review (what waits for the person) and range (what is selected).
 local M = {}
 
 ---@class cowrite.Opts
@@ -49,13 +49,17 @@ local function server_config(opts)
     init_options = opts.settings,
     settings = opts.settings and { cowrite = opts.settings },
     handlers = {
-      ['cowrite/event'] = function(_, params)
+      ['cowrite/event'] = function(_, params, ctx)
         require('cowrite.answer').on_event(params)
+        require('cowrite.review').on_event(params, ctx.client_id)
       end,
       ['workspace/applyEdit'] = function(_, params, ctx)
         return require('cowrite.edit').apply(params, ctx)
       end,
     },
+    on_attach = function(client, bufnr)
+      require('cowrite.review').attach(client, bufnr)
+    end,
     -- The server looks at what the buffer really holds before it calls an edit applied, so it should hear soon.
     flags = { debounce_text_changes = 30 },
   }

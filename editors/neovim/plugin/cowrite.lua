@@ -8,8 +8,9 @@ vim.api.nvim_create_user_command('Cowrite', function(opts)
   require('cowrite.command').run(opts)
 end, {
   nargs = '+',
+  bang = true,
   range = true,
-  desc = 'Run a Cowrite command: :[range]Cowrite {command} [prompt]',
+  desc = 'Run a Cowrite command: :[range]Cowrite[!] {command} [prompt]',
   complete = function(lead, line)
     return require('cowrite.command').complete(lead, line)
   end,

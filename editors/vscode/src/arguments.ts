@@ -24,7 +24,7 @@ const builtIn: Record<string, string | undefined> = {
   'cowrite.run': 'What should be done?',
 };
 
-const control = /^cowrite\.(cancel|status|events|sessions|session\..*|compact|accept|reject|undo|approve|deny|trust)$/;
+const control = /^cowrite\.(cancel|status|events|sessions|session\..*|compact|accept|reject|diff|undo|approve|deny|trust)$/;
 
 /**
  * The arguments to send, or undefined when the person changed their mind. Code actions and keybindings bring their

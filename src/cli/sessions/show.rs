@@ -131,7 +131,14 @@ impl Shown {
                     }
                 }
             }
-            Some(Record::Changed(_) | Record::Undone(_) | Record::Exceeded { .. } | Record::Previewed(_)) => {}
+            Some(
+                Record::Changed(_)
+                | Record::Undone(_)
+                | Record::Proposed(_)
+                | Record::Decided(_)
+                | Record::Exceeded { .. }
+                | Record::Previewed(_),
+            ) => {}
             Some(Record::Totals(totals)) => {
                 (self.usage, self.requests) = (totals.usage, totals.requests);
                 self.by_model.clone_from(&totals.by_model);

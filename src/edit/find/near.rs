@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
+use super::fold;
 use crate::edit::lines::split;
 
 /// Larger texts are not searched.
@@ -126,13 +127,30 @@ fn show(lines: &[&str], wanted: &[&str], start: usize) -> String {
         (first, last) if first >= last => format!("line {first}"),
         (first, last) => format!("lines {first} to {last}"),
     };
-    let spaces = if bare(there) == bare(wanted) { " only in white space" } else { "" };
+    let class = class(there, wanted);
     let rest = if more > 0 { "\n  …" } else { "" };
-    format!("; the nearest place, {what}, differs{spaces}:\n{}{rest}", shown.join("\n"))
+    format!("; the nearest place, {what}, differs{class}:\n{}{rest}", shown.join("\n"))
 }
 
-fn bare(lines: &[&str]) -> String {
-    lines.iter().flat_map(|line| line.split_whitespace()).collect()
+/// In what alone two blocks differ, if they differ in one thing only.
+fn class(there: &[&str], wanted: &[&str]) -> &'static str {
+    let same = |part: fn(&str) -> String| {
+        let all = |lines: &[&str]| -> Vec<String> { lines.iter().map(|line| part(line)).collect() };
+        all(there) == all(wanted)
+    };
+    let bare = |lines: &[&str]| -> String { lines.iter().flat_map(|line| line.split_whitespace()).collect() };
+    let (there_bare, wanted_bare) = (bare(there), bare(wanted));
+    if same(|line| line.trim().to_owned()) {
+        " only in indentation"
+    } else if there_bare == wanted_bare {
+        " only in white space"
+    } else if fold::same(&there_bare, &wanted_bare) {
+        " only in white space, quotes or dashes"
+    } else if there_bare.to_lowercase() == wanted_bare.to_lowercase() {
+        " only in upper and lower case"
+    } else {
+        ""
+    }
 }
 
 /// A line as it is shown: tabs can be told from spaces, and a long line is cut.

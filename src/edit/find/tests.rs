@@ -1,11 +1,14 @@
 use super::*;
 
+mod random;
+mod tiers;
+
 fn one(old: &str, new: &str) -> Replacement {
-    Replacement { old: old.into(), new: new.into(), all: false }
+    Replacement { old: old.into(), new: new.into(), ..Replacement::default() }
 }
 
 fn all(old: &str, new: &str) -> Replacement {
-    Replacement { old: old.into(), new: new.into(), all: true }
+    Replacement { old: old.into(), new: new.into(), all: true, ..Replacement::default() }
 }
 
 /// The text after, or the sentence that the model reads.
@@ -67,15 +70,15 @@ fn every_occurrence_goes_from_left_to_right() {
 fn a_text_in_several_places_is_answered_with_the_lines() {
     insta::assert_snapshot!(
         check("x = 1\ny\nx = 1\n", &[one("x = 1", "x = 2")]),
-        @r#"edit 1: the old text is there 2 times, at lines 1, 3; add lines around it until it is unique, or set "all""#
+        @r#"edit 1: the old text is there 2 times, at lines 1, 3; add lines around it until it is unique, say with "line" which one, or set "all""#
     );
     insta::assert_snapshot!(
         check(&"x\n".repeat(20), &[one("x", "y")]),
-        @r#"edit 1: the old text is there 20 times, at lines 1, 2, 3, 4, 5, 6, 7, 8, …; add lines around it until it is unique, or set "all""#
+        @r#"edit 1: the old text is there 20 times, at lines 1, 2, 3, 4, 5, 6, 7, 8, …; add lines around it until it is unique, say with "line" which one, or set "all""#
     );
     insta::assert_snapshot!(
         check("aaa", &[one("aa", "b")]),
-        @r#"edit 1: the old text is there 2 times, at lines 1; add lines around it until it is unique, or set "all""#
+        @r#"edit 1: the old text is there 2 times, at lines 1; add lines around it until it is unique, say with "line" which one, or set "all""#
     );
 }
 
@@ -101,13 +104,13 @@ fn a_missing_text_is_answered_with_the_nearest_place() {
     "
     );
     insta::assert_snapshot!(
-        check(base, &[one("\tlet x = 1;\n\tlet y = x + 1;\n", "")]),
+        check(base, &[one("\tlet x = 1;\n  let y = x + 1;\n", "")]),
         @r"
-    edit 1: the old text is not in the file; the nearest place, lines 4 to 5, differs only in white space:
+    edit 1: the old text is not in the file; the nearest place, lines 4 to 5, differs only in indentation:
         4 |     let x = 1;
         5 |     let y = x + 1;
       old | →let x = 1;
-      old | →let y = x + 1;
+      old |   let y = x + 1;
     "
     );
 }
@@ -134,10 +137,10 @@ fn empty_same_and_overlapping_texts_are_refused() {
     );
     insta::assert_snapshot!(
         check("a\n", &[one("a\r\n", "a\n")]),
-        @r#"edit 1: "old" and "new" are the same, so nothing would change"#
+        @"edit 1: the old text and the new one are the same, so nothing would change"
     );
     insta::assert_snapshot!(
         check("one two three", &[one("two three", ""), one("one two", "")]),
-        @"edits 1 and 2 overlap; make them one"
+        @"edit 1 and edit 2 overlap; make them one"
     );
 }

@@ -3,6 +3,8 @@ use std::ops::Range;
 use proptest::prelude::*;
 
 use super::*;
+use crate::edit::deltas_between;
+use crate::edit::land::spans::composed;
 use crate::text::{Snapshot, cases::campaign, replace};
 
 /// The text after a patch from `base` to `wanted` was moved over typing: each entry replaces a byte range.
@@ -118,6 +120,13 @@ impl Tagged {
         before.is_empty() || before.ends_with('\n')
     }
 
+    /// Puts a place above what was typed right before it.
+    fn lift(&mut self, number: usize) {
+        let at = self.0.iter().position(|tag| *tag == Tag::Place(number)).expect("places stay");
+        let typed = self.0[..at].iter().rev().take_while(|tag| matches!(tag, Tag::Char(_, None))).count();
+        self.0[at - typed..=at].rotate_right(1);
+    }
+
     /// For each character which line it is on. A break belongs to the line that it ends.
     fn lines(&self) -> Vec<usize> {
         let text: Vec<char> = self.text().chars().collect();
@@ -206,20 +215,31 @@ fn typing() -> impl Strategy<Value = Vec<(usize, usize, String)>> {
     prop::collection::vec((0..40_usize, len, text), 0..5)
 }
 
-proptest! {
-    #![proptest_config(campaign(100_000))]
+/// A random patch, random typing, and what an oracle that knows each character says of them.
+struct Case {
+    base: Rope,
+    patch: Patch,
+    deltas: Vec<Delta>,
+    now: Rope,
+    tagged: Tagged,
+    /// Of each hunk: its characters, the characters of the lines that it stands on, whether it is a place for whole lines.
+    stands: Vec<(Range<usize>, Vec<usize>, bool)>,
+    /// Characters of the base on lines that were touched.
+    dirty: Vec<usize>,
+    /// Places where something was typed.
+    lost: Vec<usize>,
+    typed_at_end: bool,
+}
 
-    #[test]
-    fn campaign_rebase(
-        base in "([abé]{0,3}(\n|\n|\n|\r\n|\r)){0,8}[ab]{0,2}",
-        cuts in prop::collection::vec((0..40_usize, prop_oneof![Just(0_usize), 0..6_usize], "([pq]{0,2}\n?){0,2}"), 1..4),
-        typing in typing(),
-        snap in prop::collection::vec(any::<bool>(), 8),
-    ) {
+type Cuts = Vec<(usize, usize, String)>;
+
+impl Case {
+    fn of(base: &str, cuts: Cuts, typing: Vec<(usize, usize, String)>, snap: &[bool]) -> Self {
         // A patch of hunks anywhere, every other one of whole lines.
-        let rope = Rope::from_str(&base);
+        let rope = Rope::from_str(base);
         let chars = rope.len_chars();
-        let snapped = |char: usize, to_line: bool| if to_line { rope.line_to_char(rope.char_to_line(char)) } else { char };
+        let snapped =
+            |char: usize, to_line: bool| if to_line { rope.line_to_char(rope.char_to_line(char)) } else { char };
         let mut hunks: Vec<Hunk> = Vec::new();
         let mut at = 0;
         for (index, (skip, len, new)) in cuts.into_iter().enumerate() {
@@ -235,8 +255,18 @@ proptest! {
         }
         let patch = Patch::new(hunks);
 
+        let mut case = Self::untyped(rope, patch);
+        for (start, len, new) in typing {
+            case.type_in(start, len, &new);
+        }
+        assert_eq!(case.tagged.text(), case.now.to_string());
+        case
+    }
+
+    fn untyped(rope: Rope, patch: Patch) -> Self {
+        let chars = rope.len_chars();
         // What each hunk stands on, for the oracle.
-        let mut tagged = Tagged(base.chars().enumerate().map(|(at, c)| Tag::Char(c, Some(at))).collect());
+        let mut tagged = Tagged(rope.chars().enumerate().map(|(at, c)| Tag::Char(c, Some(at))).collect());
         let lines = tagged.lines();
         let line = |at: usize| lines.get(at).copied().unwrap_or(rope.len_lines() - 1);
         let mut stands: Vec<(Range<usize>, Vec<usize>, bool)> = Vec::new();
@@ -244,61 +274,185 @@ proptest! {
             let range = rope.byte_to_char(hunk.range.start)..rope.byte_to_char(hunk.range.end);
             let starts = |at: usize| at == rope.line_to_char(rope.char_to_line(at));
             let whole = starts(range.start) && starts(range.end) && (hunk.new.is_empty() || hunk.new.ends_with('\n'));
-            let on: Vec<usize> = (0..chars).filter(|&at| {
-                if whole { range.contains(&at) } else { (line(range.start)..=line(range.end)).contains(&line(at)) }
-            }).collect();
+            let on = |at: &usize| {
+                if whole { range.contains(at) } else { (line(range.start)..=line(range.end)).contains(&line(*at)) }
+            };
+            let on: Vec<usize> = (0..chars).filter(on).collect();
             stands.push((range.clone(), on, whole && range.is_empty()));
         }
         for (number, (range, ..)) in stands.iter().enumerate().rev() {
             tagged.0.insert(range.start, Tag::Place(number));
         }
 
-        let mut now = rope.clone();
-        let mut deltas = Vec::new();
-        let (mut dirty, mut lost, mut typed_at_end) = (Vec::new(), Vec::new(), false);
-        for (start, len, new) in typing {
-            let start = start.min(now.len_chars());
-            let end = (start + len).min(now.len_chars());
-            let bytes = now.char_to_byte(start)..now.char_to_byte(end);
-            typed_at_end |= end == now.len_chars();
-            deltas.push(Delta { start: bytes.start, old_len: bytes.len(), new_len: new.len() });
-            replace(&mut now, bytes, &new);
-            let (more, gone) = tagged.type_in(start..end, &new);
-            dirty.extend(more);
-            lost.extend(gone);
+        Self {
+            now: rope.clone(),
+            base: rope,
+            patch,
+            tagged,
+            stands,
+            deltas: Vec::new(),
+            dirty: Vec::new(),
+            lost: Vec::new(),
+            typed_at_end: false,
         }
-        prop_assert_eq!(tagged.text(), now.to_string());
+    }
 
-        let result = patch.rebase(&rope, &deltas, &now);
-        let clear = stands.iter().enumerate().all(|(number, (range, on, place))| {
+    fn type_in(&mut self, start: usize, len: usize, new: &str) {
+        let start = start.min(self.now.len_chars());
+        let end = (start + len).min(self.now.len_chars());
+        // What reads as before was not typed: a document tells only what differs.
+        let old: Vec<char> = self.now.slice(start..end).chars().collect();
+        let new: Vec<char> = new.chars().collect();
+        let prefix = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
+        let rest = (old[prefix..].iter().rev()).zip(new[prefix..].iter().rev());
+        let suffix = rest.take_while(|(old, new)| old == new).count();
+        let (start, end) = (start + prefix, end - suffix);
+        let new = &new[prefix..new.len() - suffix].iter().collect::<String>();
+        if start == end && new.is_empty() {
+            return;
+        }
+        let bytes = self.now.char_to_byte(start)..self.now.char_to_byte(end);
+        self.typed_at_end |= end == self.now.len_chars();
+        self.deltas.push(Delta { start: bytes.start, old_len: bytes.len(), new_len: new.len() });
+        replace(&mut self.now, bytes, new);
+        let (more, gone) = self.tagged.type_in(start..end, new);
+        self.dirty.extend(more);
+        self.lost.extend(gone);
+    }
+
+    /// The same patch, where what was typed is told otherwise.
+    fn told_as(&self, deltas: &[Delta]) -> Self {
+        let mut told = Self::untyped(self.base.clone(), self.patch.clone());
+        let now = self.now.to_string();
+        for delta in deltas {
+            // The deltas go forwards, so what a delta brings stands where it stands in the end.
+            let chars = |bytes: usize| told.now.byte_to_char(bytes);
+            let (start, end) = (chars(delta.start), chars(delta.old_end()));
+            told.type_in(start, end - start, &now[delta.start..delta.new_end()]);
+        }
+        assert_eq!(told.now, self.now);
+        told
+    }
+
+    /// Whether nothing was typed on a line of a hunk.
+    fn is_clear(&self) -> bool {
+        self.stands.iter().enumerate().all(|(number, (range, on, place))| {
             // Nor may anything have come between the lines of one hunk.
-            let there: Vec<Option<usize>> = tagged.chars().map(|(_, _, n)| n).collect();
+            let there: Vec<Option<usize>> = self.tagged.chars().map(|(_, _, n)| n).collect();
             let wanted: Vec<Option<usize>> = on.iter().copied().map(Some).collect();
             let together = wanted.is_empty() || there.windows(wanted.len()).any(|part| part == wanted);
-            let untouched = together && !on.iter().any(|at| dirty.contains(at));
-            let at_end = range.end == chars && typed_at_end;
-            if *place { !lost.contains(&number) && !at_end && tagged.clear(number) } else { untouched && !at_end && !on.is_empty() }
-        });
-        match result {
+            let untouched = together && !on.iter().any(|at| self.dirty.contains(at));
+            let at_end = range.end == self.base.len_chars() && self.typed_at_end;
+            if *place {
+                !self.lost.contains(&number) && !at_end && self.tagged.clear(number)
+            } else {
+                untouched && !at_end && !on.is_empty()
+            }
+        })
+    }
+
+    /// The hunks' own characters replaced, wherever typing has taken them; everything else as it is.
+    fn expected(&self) -> String {
+        self.expected_of(&self.tagged, &[])
+    }
+
+    /// The same without the hunks that are left out.
+    fn expected_of(&self, tagged: &Tagged, left: &[usize]) -> String {
+        let made = |at: usize| {
+            self.stands.iter().enumerate().any(|(n, (range, ..))| range.contains(&at) && !left.contains(&n))
+        };
+        let mut expected = String::new();
+        for tag in &tagged.0 {
+            match tag {
+                Tag::Place(number) if left.contains(number) => {}
+                Tag::Place(number) => expected += &self.patch.hunks()[*number].new,
+                Tag::Char(_, Some(at)) if made(*at) => {}
+                Tag::Char(c, _) => expected.push(*c),
+            }
+        }
+        expected
+    }
+
+    /// Whether a text is what the oracle expects. Where something was typed exactly at the place for whole lines, these may stand
+    /// above it or below; and what reads as if it had been made by hand need not be made again.
+    fn expects(&self, text: &str) -> bool {
+        let hunks = self.stands.len();
+        let now = self.now.to_string();
+        let bits = |bits: usize| (0..hunks).filter(move |number| bits & (1 << number) != 0);
+        let liftable = |lifted: usize| bits(lifted).all(|number| self.lost.contains(&number));
+        let by_hand = |left: usize| bits(left).all(|number| now.contains(&self.patch.hunks()[number].new));
+        (0..1_usize << hunks).filter(|lifted| liftable(*lifted)).any(|lifted| {
+            let mut tagged = self.tagged.clone();
+            bits(lifted).for_each(|number| tagged.lift(number));
+            (0..1_usize << hunks)
+                .filter(|left| by_hand(*left))
+                .any(|left| self.expected_of(&tagged, &bits(left).collect::<Vec<_>>()) == text)
+        })
+    }
+
+    fn is_replaced(&self, at: usize) -> bool {
+        self.stands.iter().any(|(range, ..)| range.contains(&at))
+    }
+}
+
+fn cuts(new: &'static str) -> impl Strategy<Value = Cuts> {
+    prop::collection::vec((0..40_usize, prop_oneof![Just(0_usize), 0..6_usize], lines_of(new)), 1..4)
+}
+
+proptest! {
+    #![proptest_config(campaign(100_000))]
+
+    #[test]
+    fn campaign_rebase(
+        base in "([abé]{0,3}(\n|\n|\n|\r\n|\r)){0,8}[ab]{0,2}",
+        cuts in cuts("([pq]{0,2}\n?){0,2}"),
+        typing in typing(),
+        snap in prop::collection::vec(any::<bool>(), 8),
+    ) {
+        let case = Case::of(&base, cuts, typing, &snap);
+        match case.patch.rebase(&case.base, &case.deltas, &case.now) {
             Err(clash) => {
-                prop_assert!(1 <= clash.first && clash.first <= clash.last && clash.last <= now.len_lines());
-                prop_assert!(!clear, "typing on other lines clashed: {clash}");
+                prop_assert!(1 <= clash.first && clash.first <= clash.last && clash.last <= case.now.len_lines());
+                prop_assert!(!case.is_clear(), "typing on other lines clashed: {clash}");
             }
             Ok(moved) => {
-                // The hunks' own characters replaced, wherever typing has taken them; everything else as it is.
-                let mut expected = String::new();
-                for tag in &tagged.0 {
-                    match tag {
-                        Tag::Place(number) => expected += &patch.hunks()[*number].new,
-                        Tag::Char(_, Some(at)) if stands.iter().any(|(range, ..)| range.contains(at)) => {}
-                        Tag::Char(c, _) => expected.push(*c),
-                    }
-                }
-                prop_assert_eq!(moved.apply(&now).to_string(), expected);
-                let gone: usize = stands.iter().map(|(range, ..)| range.len()).sum();
-                let still = tagged.chars().filter(|(_, _, n)| n.is_some_and(|n| stands.iter().any(|(r, ..)| r.contains(&n)))).count();
+                prop_assert_eq!(moved.apply(&case.now).to_string(), case.expected());
+                let gone: usize = case.stands.iter().map(|(range, ..)| range.len()).sum();
+                let still = case.tagged.chars().filter(|(_, _, n)| n.is_some_and(|n| case.is_replaced(n))).count();
                 prop_assert_eq!(gone, still, "what a hunk takes was there");
             }
+        }
+    }
+
+    /// An edit and typing on the same lines: what comes out is what the oracle says, or lines are named; nothing typed goes.
+    #[test]
+    fn campaign_merge(
+        base in "([abé_]{1,2}([ ,;(]{1,2}[abé]{1,2}){0,4}(\n|\n|\n|\r\n|\r)){0,4}[ab]{0,2}",
+        cuts in cuts("([pq]{0,2}[ ,\n]?){0,2}"),
+        typing in typing(),
+        snap in prop::collection::vec(any::<bool>(), 8),
+    ) {
+        let case = Case::of(&base, cuts, typing, &snap);
+        match case.patch.onto(&case.base, Some(&case.deltas), &case.now) {
+            Err(clash) => {
+                prop_assert!(1 <= clash.first && clash.first <= clash.last && clash.last <= case.now.len_lines());
+                prop_assert!(!case.is_clear(), "typing on other lines clashed: {clash}");
+            }
+            Ok(moved) => {
+                let text = moved.apply(&case.now).to_string();
+                // Inside of what was typed over, what reads the same may count as having stayed.
+                let refined = crate::edit::merge::refined(&composed(&case.deltas), &case.base, &case.now);
+                let expected = case.expects(&text) || case.told_as(&refined).expects(&text);
+                prop_assert!(expected, "{text:?}, not {:?}", case.expected());
+            }
+        }
+        // Where the steps are not known, which of two equal characters was typed is not known either.
+        if let Ok(moved) = case.patch.onto(&case.base, None, &case.now) {
+            let told = case.told_as(&deltas_between(&case.base, &case.now));
+            let text = moved.apply(&case.now).to_string();
+            prop_assert!(told.expects(&text), "{text:?}, not {:?}", told.expected());
+            let typed = |text: &str| text.chars().filter(|c| "xy😀".contains(*c)).collect::<String>();
+            prop_assert_eq!(typed(&moved.apply(&case.now).to_string()), typed(&case.now.to_string()));
         }
     }
 }

@@ -8,10 +8,11 @@ use tower_lsp::ls_types::{
 };
 
 use super::EditorPort;
+use super::through::{Stands, Wanted};
 use crate::crash;
 use crate::disk;
 use crate::edit::{Hunk, Patch};
-use crate::editor::{Applied, Editor, Outcome, Place};
+use crate::editor::{Applied, Editor, Fate, Outcome, Place};
 use crate::lsp::apply::text_edits;
 use crate::lsp::uri;
 use crate::protocol::{HunkView, Position, Range};
@@ -41,12 +42,14 @@ impl EditorPort {
             return Outcome::Refused { reason: format!("{place} is not a file") };
         };
         let caps = self.client.caps();
-        if caps.save && caps.apply_edit && caps.document_changes && caps.create_files {
+        // Some editors end the last line of what they save.
+        let kept = text.is_empty() || text.ends_with('\n');
+        if kept && caps.save && caps.apply_edit && caps.document_changes && caps.create_files {
             return self.create_in_editor(&place, &path, &text, label).await;
         }
         let (target, content) = (place.clone(), text.clone());
         match tokio::task::spawn_blocking(move || disk::create(&target, &content)).await {
-            Ok(Ok(())) => self.whole_file(&place, &text),
+            Ok(Ok(())) => Outcome::Applied(self.whole_file(&place, &text)),
             Ok(Err(error)) => Outcome::Refused { reason: error.to_string() },
             Err(error) => Outcome::Refused { reason: format!("{place} could not be written: {}", crash::why(&error)) },
         }
@@ -60,14 +63,14 @@ impl EditorPort {
         let Some(uri) = uri::from_path(path) else {
             return Outcome::Refused { reason: format!("{place} has no URI") };
         };
-        let empty = Snapshot::detached("", "");
         let patch = Patch::new(vec![Hunk { range: 0..0, new: text.to_owned() }]);
+        let wanted = Wanted::new(Snapshot::detached("", ""), patch);
         let create = ResourceOp::Create(CreateFile {
             uri: uri.clone(),
             options: Some(CreateFileOptions { overwrite: Some(false), ignore_if_exists: Some(false) }),
             annotation_id: None,
         });
-        let edit = self.text_edit(&uri, text_edits(&empty, &patch, self.encoding()));
+        let edit = self.text_edit(&uri, text_edits(&wanted.base, &wanted.patch, self.encoding()));
         let edit = WorkspaceEdit {
             document_changes: Some(DocumentChanges::Operations(vec![
                 DocumentChangeOperation::Op(create),
@@ -75,10 +78,22 @@ impl EditorPort {
             ])),
             ..WorkspaceEdit::default()
         };
-        self.through_editor(place, &uri, edit, label, text).await.unwrap_or_else(|| self.whole_file(place, text))
+        match self.through_editor(place, &uri, edit, label, &wanted).await {
+            Stands::Here { now, note } => Outcome::Applied(Applied { now, note, ..self.whole_file(place, text) }),
+            Stands::Not(outcome) => {
+                // The file may have been made and the text refused.
+                if matches!(*outcome, Outcome::Refused { .. }) && self.open_uri(place).is_none() {
+                    let at = place.clone();
+                    let left = move || disk::remove(&at, &Snapshot::detached("", ""));
+                    let _ = tokio::task::spawn_blocking(left).await;
+                }
+                *outcome
+            }
+        }
     }
 
-    fn whole_file(&self, place: &Place, text: &str) -> Outcome {
+    /// What is told of a file that was made.
+    pub(super) fn whole_file(&self, place: &Place, text: &str) -> Applied {
         let now = Snapshot::detached(text, "");
         let end = self.encoding().position(now.rope(), now.rope().len_bytes());
         let hunk = HunkView {
@@ -88,13 +103,15 @@ impl EditorPort {
             new_text: text.to_owned(),
         };
         let back = Patch::new(vec![Hunk { range: 0..now.rope().len_bytes(), new: String::new() }]);
-        Outcome::Applied(Applied {
+        Applied {
             uri: self.uri(place),
             hunks: vec![hunk],
             rebased: false,
             created: true,
+            fate: Fate::Stays,
+            note: None,
             back: (now.clone(), back),
             now,
-        })
+        }
     }
 }

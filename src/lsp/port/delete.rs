@@ -14,7 +14,7 @@ use super::EditorPort;
 use crate::crash;
 use crate::disk::{self, WriteError};
 use crate::edit::{Hunk, Patch};
-use crate::editor::{Applied, Editor, Outcome, Place, ReadError};
+use crate::editor::{Applied, Editor, Fate, Outcome, Place, ReadError};
 use crate::protocol::{HunkView, Position, Range};
 use crate::text::Snapshot;
 
@@ -30,7 +30,7 @@ impl EditorPort {
     pub(super) async fn delete_on_disk(&self, place: Place, base: Snapshot) -> Outcome {
         let (at, expected) = (place.clone(), base.clone());
         match tokio::task::spawn_blocking(move || disk::remove(&at, &expected)).await {
-            Ok(Ok(())) => self.gone(&place, &base),
+            Ok(Ok(mode)) => self.gone(&place, &base, Some(mode)),
             Ok(Err(error @ WriteError::Changed { .. })) => {
                 let reason = error.to_string();
                 let WriteError::Changed { now, .. } = error else { return Outcome::Refused { reason } };
@@ -41,13 +41,14 @@ impl EditorPort {
         }
     }
 
-    /// Takes away an open document: through the editor where that can delete files, else its text, for a buffer is never
-    /// changed behind the editor's back.
+    /// Takes away an open document: through the editor where that can delete files, else, where that will do, its text, for a buffer
+    /// is never changed behind the editor's back.
     pub(super) async fn delete_open(
         &self,
         place: &Place,
         uri: &Uri,
         base: Snapshot,
+        or_empty: bool,
         label: String,
         cancel: &CancellationToken,
     ) -> Outcome {
@@ -60,10 +61,28 @@ impl EditorPort {
         let caps = self.client.caps();
         // One that was never saved is all buffer.
         let is_file = place.path().is_some_and(Path::exists);
-        if !(is_file && caps.apply_edit && caps.document_changes && caps.delete_files) {
+        let able = caps.apply_edit && caps.document_changes && caps.delete_files;
+        if !or_empty && !is_file {
+            let reason = format!("{place} was never saved, so there is no file to delete; the person can close it");
+            return Outcome::Refused { reason };
+        }
+        if !or_empty && !able {
+            let reason = format!(
+                "{place} is open, and this editor cannot delete an open file for a language server; the person can close it, or delete it"
+            );
+            return Outcome::Refused { reason };
+        }
+        if !(is_file && able) {
             let all = Hunk { range: 0..now.rope().len_bytes(), new: String::new() };
             return self.applier.apply(uri, &now, &Patch::joined([all]), &label, cancel).await;
         }
+        // What it takes to put the file back as it was; an editor's snapshot does not say it.
+        let at = place.clone();
+        let file = tokio::task::spawn_blocking(move || disk::kept(&at)).await.ok().flatten();
+        let (mode, kept) = match file {
+            Some((mode, file)) => (Some(mode), file.with_rope(now.rope().clone())),
+            None => (None, now.clone()),
+        };
         match timeout(ANSWER, self.client.apply_edit(label, deletion(uri, &now))).await {
             Ok(Ok(reply)) if reply.applied => {}
             Ok(Ok(reply)) => {
@@ -81,7 +100,7 @@ impl EditorPort {
             let at = place.clone();
             let there = tokio::task::spawn_blocking(move || disk::read(&at)).await;
             if matches!(there, Ok(Err(ReadError::Missing(_)))) {
-                return self.gone(place, &now);
+                return self.gone(place, &kept, mode);
             }
             if Instant::now() > deadline {
                 let reason = format!("the editor says that {place} is deleted, but the file is still there");
@@ -91,8 +110,21 @@ impl EditorPort {
         }
     }
 
+    /// Puts back a file that was taken away. On disk, whatever the editor can: only there it is as it was.
+    pub(super) async fn restore(&self, place: Place, base: Snapshot, mode: Option<u32>) -> Outcome {
+        let (at, held) = (place.clone(), base.clone());
+        match tokio::task::spawn_blocking(move || disk::restore(&at, &held, mode)).await {
+            Ok(Ok(())) => {
+                let made = self.whole_file(&place, &base.rope().to_string());
+                Outcome::Applied(Applied { now: base.clone(), back: (base, made.back.1), ..made })
+            }
+            Ok(Err(error)) => Outcome::Refused { reason: error.to_string() },
+            Err(error) => Outcome::Refused { reason: format!("{place} could not be put back: {}", crash::why(&error)) },
+        }
+    }
+
     /// What is told of a file that is gone.
-    fn gone(&self, place: &Place, base: &Snapshot) -> Outcome {
+    fn gone(&self, place: &Place, base: &Snapshot, mode: Option<u32>) -> Outcome {
         let old_text = base.rope().to_string();
         let back = Patch::new(vec![Hunk { range: 0..0, new: old_text.clone() }]);
         let start = Position::default();
@@ -104,6 +136,8 @@ impl EditorPort {
             hunks: vec![hunk],
             rebased: false,
             created: false,
+            fate: Fate::Deleted { mode },
+            note: None,
             back: (now.clone(), back),
             now,
         })

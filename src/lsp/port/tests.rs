@@ -200,7 +200,7 @@ async fn a_file_on_disk_is_changed_made_and_deleted_with_a_way_back() {
     let Outcome::Applied(applied) = outcome else { panic!("applied") };
     assert!(applied.created && back(&applied).1.is_empty());
 
-    match world.send(&place, What::Delete { base }).await.expect("no panic") {
+    match world.send(&place, What::Delete { base, or_empty: true }).await.expect("no panic") {
         Outcome::Conflict { reason, now } => {
             assert_eq!(
                 (reason.as_str(), now.rope().to_string().as_str()),
@@ -210,7 +210,7 @@ async fn a_file_on_disk_is_changed_made_and_deleted_with_a_way_back() {
         other => panic!("{other:?}"),
     }
     let base = world.port.read(&new).await.expect("text");
-    let outcome = world.send(&new, What::Delete { base }).await.expect("no panic");
+    let outcome = world.send(&new, What::Delete { base, or_empty: true }).await.expect("no panic");
     let Outcome::Applied(applied) = outcome else { panic!("applied") };
     assert_eq!(back(&applied), (String::new(), "new\n".into(), vec![("new\n", "")]));
     assert!(!world.top.join("new.txt").exists() && world.top.join("a.txt").exists());
@@ -221,7 +221,7 @@ async fn an_open_file_is_deleted_through_the_editor() {
     let mut world = World::new(Caps { delete_files: true, ..Caps::default() }).await;
     let place = world.open("a.txt", "one\n");
     let base = world.port.buffer(&place).expect("open");
-    let outcome = world.send(&place, What::Delete { base: base.clone() });
+    let outcome = world.send(&place, What::Delete { base: base.clone(), or_empty: true });
     let uri = world.port.uri(&place);
     world
         .answer(|world, edit| {
@@ -238,7 +238,7 @@ async fn an_open_file_is_deleted_through_the_editor() {
     assert!(matches!(outcome.await.expect("no panic"), Outcome::Applied(_)));
 
     let place = world.open("b.txt", "typed\n");
-    match world.send(&place, What::Delete { base }).await.expect("no panic") {
+    match world.send(&place, What::Delete { base, or_empty: true }).await.expect("no panic") {
         Outcome::Conflict { reason, .. } => assert_eq!(reason, "b.txt was changed in the editor meanwhile"),
         other => panic!("{other:?}"),
     }
@@ -250,10 +250,124 @@ async fn an_editor_that_cannot_delete_is_asked_to_take_the_text_out() {
     let mut world = World::new(Caps::default()).await;
     let place = world.open("a.txt", "one\ntwo");
     let base = world.port.buffer(&place).expect("open");
-    let outcome = world.send(&place, What::Delete { base });
+    let outcome = world.send(&place, What::Delete { base, or_empty: true });
     world.answer(|world, edit| world.report(&place, &asked(&edit))).await;
     let Outcome::Applied(applied) = outcome.await.expect("no panic") else { panic!("applied") };
     assert_eq!(world.text(&place), "");
     assert_eq!(back(&applied).1, "one\ntwo");
     assert!(world.top.join("a.txt").exists(), "never behind the editor's back");
+}
+
+#[tokio::test]
+async fn an_editor_that_cannot_delete_keeps_an_open_file_that_only_a_deletion_may_touch() {
+    let world = World::new(Caps::default()).await;
+    let place = world.open("a.txt", "one\n");
+    let base = world.port.buffer(&place).expect("open");
+    match world.send(&place, What::Delete { base, or_empty: false }).await.expect("no panic") {
+        Outcome::Refused { reason } => assert!(reason.contains("cannot delete an open file"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(world.text(&place), "one\n");
+}
+
+fn refusal(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Refused { reason } => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn renames() -> Caps {
+    Caps { rename_files: true, buffers_follow: true, ..Caps::default() }
+}
+
+#[tokio::test]
+async fn an_open_file_is_renamed_through_the_editor_and_its_buffer_goes_with_it() {
+    let mut world = World::new(renames()).await;
+    let place = world.open("a.txt", "on disk\n");
+    let to = Place::File { path: world.top.join("new/b.txt"), shown: "new/b.txt".into() };
+    let (old, new) = (world.port.uri(&place), world.port.uri(&to));
+    world.report(&place, &[typed(0, "typed and ")]);
+    let base = world.port.buffer(&place).expect("open");
+    let outcome = world.send(&place, What::Rename { base, to: to.clone() });
+    world
+        .answer(|world, edit| {
+            let wanted = json!({"documentChanges": [
+                {"textDocument": {"uri": old, "version": 2}, "edits": []},
+                {"kind": "rename", "oldUri": old, "newUri": new, "options": {"ignoreIfExists": true}},
+            ]});
+            assert_eq!(edit, wanted);
+            fs::rename(world.top.join("a.txt"), world.top.join("new/b.txt")).expect("its folder is there");
+            world.documents.close(&old);
+            world.documents.open(&new, "text", 1, "typed and on disk\n");
+        })
+        .await;
+    let Outcome::Applied(applied) = outcome.await.expect("no panic") else { panic!("applied") };
+    assert_eq!((applied.uri.as_str(), applied.hunks.len()), (old.as_str(), 0));
+    assert_eq!(applied.fate, crate::editor::Fate::Moved { to: to.clone(), uri: new });
+    assert_eq!(applied.now.rope().to_string(), "typed and on disk\n");
+    assert_eq!(world.text(&to), "typed and on disk\n");
+}
+
+#[tokio::test]
+async fn a_rename_that_only_the_reply_tells_of_is_not_confirmed() {
+    let mut world = World::new(renames()).await;
+    let place = world.open("a.txt", "one\n");
+    let to = Place::File { path: world.top.join("b.txt"), shown: "b.txt".into() };
+    let base = world.port.buffer(&place).expect("open");
+    let outcome = world.send(&place, What::Rename { base: base.clone(), to: to.clone() });
+    world.answer(|_, _| {}).await;
+    let Outcome::NotConfirmed { reason, .. } = outcome.await.expect("no panic") else { panic!("not confirmed") };
+    assert_eq!(reason, "the editor says that a.txt is renamed, but nothing shows it");
+    // The file alone: its buffer would write the old one again.
+    let outcome = world.send(&place, What::Rename { base, to });
+    world.answer(|world, _| fs::rename(world.top.join("a.txt"), world.top.join("b.txt")).expect("renamed")).await;
+    let Outcome::NotConfirmed { reason, .. } = outcome.await.expect("no panic") else { panic!("not confirmed") };
+    assert_eq!(reason, "the file is b.txt now, but the editor still shows it as a.txt");
+}
+
+#[tokio::test]
+async fn what_cannot_be_renamed_stays_and_the_reason_is_told() {
+    let world = World::new(Caps { buffers_follow: true, ..Caps::default() }).await;
+    let (open, closed) = (world.open("a.txt", "one\n"), world.file("b.txt", "two\n"));
+    let to = Place::File { path: world.top.join("new/c.txt"), shown: "new/c.txt".into() };
+    let rename = async |place: &Place, base: &str, to: &Place| {
+        let what = What::Rename { base: Snapshot::detached(base, ""), to: to.clone() };
+        world.send(place, what).await.expect("no panic")
+    };
+    assert!(refusal(rename(&open, "one\n", &to).await).contains("this editor cannot rename an open file"));
+    assert_eq!(refusal(rename(&closed, "two\n", &open).await), "a.txt exists already");
+    assert!(matches!(rename(&open, "other\n", &to).await, Outcome::Conflict { .. }));
+    assert!(matches!(rename(&closed, "other\n", &to).await, Outcome::Conflict { .. }));
+    let unsaved = Place::File { path: world.top.join("unsaved.txt"), shown: "unsaved.txt".into() };
+    world.documents.open(&world.port.uri(&unsaved), "text", 1, "x\n");
+    assert!(refusal(rename(&unsaved, "x\n", &to).await).contains("was never saved"));
+    // One that is not open is renamed on disk.
+    let Outcome::Applied(_) = rename(&closed, "two\n", &to).await else { panic!("applied") };
+    assert_eq!(fs::read_to_string(world.top.join("new/c.txt")).expect("there"), "two\n");
+    assert!(!world.top.join("b.txt").exists() && world.top.join("a.txt").exists());
+}
+
+#[tokio::test]
+async fn a_deleted_file_is_put_back_with_its_mark_its_encoding_and_its_mode() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new(Caps::default()).await;
+    for bytes in [&b"\xff\xfeh\0i\0\r\0\n\0"[..], b"d\xe9j\xe0 vu\n", b"\xef\xbb\xbfx"] {
+        let path = world.top.join("a.txt");
+        let place = world.file("a.txt", "");
+        fs::write(&path, bytes).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).expect("a mode");
+        let base = world.port.read(&place).await.expect("text");
+        let outcome = world.send(&place, What::Delete { base, or_empty: false }).await.expect("no panic");
+        let Outcome::Applied(gone) = outcome else { panic!("{outcome:?}") };
+        assert!(!path.exists());
+        let crate::editor::Fate::Deleted { mode } = gone.fate else { panic!("{:?}", gone.fate) };
+        let (after, back) = &gone.back;
+        let base = after.with_rope(back.apply(after.rope()));
+        let outcome = world.send(&place, What::Restore { base, mode }).await.expect("no panic");
+        assert!(matches!(outcome, Outcome::Applied(Applied { created: true, .. })), "{outcome:?}");
+        assert_eq!(fs::read(&path).expect("there"), bytes);
+        assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o750);
+        fs::remove_file(&path).expect("removed");
+    }
 }

@@ -1,27 +1,20 @@
 //! Changing files that are not open.
 
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tower_lsp::ls_types::{
     DocumentChanges, OneOf, OptionalVersionedTextDocumentIdentifier, TextDocumentEdit, TextEdit, Uri, WorkspaceEdit,
 };
 
 use super::EditorPort;
+use super::through::{Stands, Wanted};
 use crate::crash;
 use crate::disk::{self, WriteError};
-use crate::edit::{Clash, Patch, deltas_between};
-use crate::editor::{Applied, Editor, Outcome, Place};
+use crate::edit::{Clash, Patch, Seen};
+use crate::editor::{Applied, Editor, Fate, Outcome, Place};
 use crate::lsp::apply::text_edits;
 use crate::lsp::uri;
 use crate::protocol::{HunkView, Range};
-use crate::text::Snapshot;
-
-/// How long a file that the editor was asked to open and save may take to stand on disk.
-const ON_DISK: Duration = Duration::from_secs(2);
-/// How often the disk is looked at meanwhile.
-const LOOK: Duration = Duration::from_millis(20);
+use crate::text::{Charset, Snapshot};
 
 /// How often a file that changes at the same time is written anew.
 const TRIES: u32 = 3;
@@ -37,32 +30,41 @@ impl EditorPort {
         cancel: &CancellationToken,
     ) -> Outcome {
         let caps = self.client.caps();
-        match place.path().and_then(uri::from_path) {
-            Some(uri) if caps.save && caps.apply_edit && caps.document_changes => {
-                let now = match self.read(&place).await {
-                    Ok(now) => now,
-                    Err(error) => return Outcome::Refused { reason: error.to_string() },
-                };
-                match moved(&base, &patch, &now) {
-                    Ok(patch) => self.edit_in_editor(&place, &uri, &now, &patch, label).await,
-                    Err(clash) => Outcome::Conflict { reason: clash.to_string(), now },
-                }
-            }
-            Some(_) => self.edit_on_disk(place, base, patch, &label, cancel).await,
-            None => Outcome::Refused { reason: format!("{place} is no longer open") },
+        let Some(uri) = place.path().and_then(uri::from_path) else {
+            return Outcome::Refused { reason: format!("{place} is no longer open") };
+        };
+        if !(caps.save && caps.apply_edit && caps.document_changes) {
+            return self.edit_on_disk(place, base, patch, &label, cancel).await;
         }
-    }
-
-    /// Changes a file that is not open, through the editor, and has it saved.
-    async fn edit_in_editor(&self, place: &Place, uri: &Uri, base: &Snapshot, patch: &Patch, label: String) -> Outcome {
-        let edit = self.text_edit(uri, text_edits(base, patch, self.encoding()));
+        let now = match self.read(&place).await {
+            Ok(now) => now,
+            Err(error) => return Outcome::Refused { reason: error.to_string() },
+        };
+        if !is_kept_by_editors(&now) {
+            return self.edit_on_disk(place, base, patch, &label, cancel).await;
+        }
+        let rebased = now.rope() != base.rope();
+        let patch = match moved(&base, &patch, &now) {
+            Ok(patch) => patch,
+            Err(clash) => return Outcome::Conflict { reason: clash.to_string(), now },
+        };
+        let edit = self.text_edit(&uri, text_edits(&now, &patch, self.encoding()));
         let edit =
             WorkspaceEdit { document_changes: Some(DocumentChanges::Edits(vec![edit])), ..WorkspaceEdit::default() };
-        let after = base.with_rope(patch.apply(base.rope()));
-        let expected = after.rope().to_string();
-        match self.through_editor(place, uri, edit, label, &expected).await {
-            Some(outcome) => outcome,
-            None => self.landed_on_disk(place, base, patch, after, false),
+        let wanted = Wanted::new(now, patch);
+        let outcome = match self.through_editor(&place, &uri, edit, label.clone(), &wanted).await {
+            Stands::Here { now, note } => {
+                let applied = self.landed(&place, &wanted, now, rebased);
+                return Outcome::Applied(Applied { note, ..applied });
+            }
+            Stands::Not(outcome) => *outcome,
+        };
+        match self.open_uri(&place).and_then(|uri| uri.parse::<Uri>().ok()) {
+            // Opened this very moment: then it is changed as an open document is.
+            Some(uri) if matches!(outcome, Outcome::Refused { .. }) => {
+                self.applier.apply(&uri, &wanted.base, &wanted.patch, &label, cancel).await
+            }
+            _ => outcome,
         }
     }
 
@@ -71,51 +73,6 @@ impl EditorPort {
             text_document: OptionalVersionedTextDocumentIdentifier { uri: uri.clone(), version: None },
             edits: edits.into_iter().map(OneOf::Left).collect(),
         }
-    }
-
-    /// Sends an edit of a file that is not open, has it saved and looks at the disk; `None` when it stands there.
-    pub(super) async fn through_editor(
-        &self,
-        place: &Place,
-        uri: &Uri,
-        edit: WorkspaceEdit,
-        label: String,
-        expected: &str,
-    ) -> Option<Outcome> {
-        let refused = |reason: String| Some(Outcome::Refused { reason });
-        match tokio::time::timeout(Duration::from_secs(10), self.client.apply_edit(label, edit)).await {
-            Ok(Ok(reply)) if reply.applied => {}
-            Ok(Ok(reply)) => {
-                return refused(format!(
-                    "the editor did not apply the change of {place}{}",
-                    reply.failure_reason.map(|reason| format!(": {reason}")).unwrap_or_default()
-                ));
-            }
-            Ok(Err(error)) => return refused(error.to_string()),
-            Err(_) => {
-                let reason = format!("the editor did not answer for {place} within 10 s");
-                return Some(Outcome::NotConfirmed { reason, late: None });
-            }
-        }
-        let saved = self.client.save(uri.clone()).await;
-        let deadline = Instant::now() + ON_DISK;
-        loop {
-            let at = place.clone();
-            let now = tokio::task::spawn_blocking(move || disk::read(&at)).await;
-            if matches!(now, Ok(Ok(snapshot)) if snapshot.rope() == expected) {
-                return None;
-            }
-            if Instant::now() > deadline {
-                break;
-            }
-            sleep(LOOK).await;
-        }
-        let reason = match saved {
-            Ok(true) => format!("the editor says that {place} is saved, but the file does not hold the change"),
-            Ok(false) => format!("the editor has the change of {place} in a buffer but did not save it"),
-            Err(error) => format!("{place} was changed in a buffer but could not be saved: {error}"),
-        };
-        Some(Outcome::NotConfirmed { reason, late: None })
     }
 
     async fn edit_on_disk(
@@ -143,13 +100,13 @@ impl EditorPort {
                 Ok(moved) => moved,
                 Err(clash) => return Outcome::Conflict { reason: clash.to_string(), now },
             };
-            let after = now.with_rope(moved.apply(now.rope()));
-            let (at, expected, new) = (place.clone(), now.clone(), after.rope().clone());
+            let wanted = Wanted::new(now, moved);
+            let (at, expected, new) = (place.clone(), wanted.base.clone(), wanted.after.rope().clone());
             let written = tokio::task::spawn_blocking(move || disk::replace(&at, &expected, &new)).await;
             match written {
                 Ok(Ok(())) => {
-                    let rebased = now.rope() != base.rope();
-                    return self.landed_on_disk(&place, &now, &moved, after, rebased);
+                    let (rebased, now) = (wanted.base.rope() != base.rope(), wanted.after.clone());
+                    return Outcome::Applied(self.landed(&place, &wanted, now, rebased));
                 }
                 // Another program wrote this very moment: look again.
                 Ok(Err(WriteError::Changed { .. })) => {}
@@ -162,26 +119,62 @@ impl EditorPort {
         Outcome::Refused { reason: format!("{place} kept changing on disk while it was written {TRIES} times") }
     }
 
-    fn landed_on_disk(&self, place: &Place, base: &Snapshot, patch: &Patch, after: Snapshot, rebased: bool) -> Outcome {
+    /// What is told of a change that stands in a file, or in a buffer that the editor has opened for it.
+    fn landed(&self, place: &Place, wanted: &Wanted, now: Snapshot, rebased: bool) -> Applied {
         let encoding = self.encoding();
-        let place_of = |offset| encoding.position(after.rope(), offset);
-        let hunks = patch
+        let back = wanted.patch.inverse(wanted.base.rope());
+        let seen = Seen { text: wanted.after.rope().clone(), back };
+        let place_of = |offset| encoding.position(now.rope(), offset);
+        let hunks = wanted
+            .patch
             .hunks()
             .iter()
-            .zip(patch.new_ranges())
+            .zip(seen.ranges(now.rope()))
             .map(|(hunk, range)| HunkView {
                 id: String::new(),
-                range: Range { start: place_of(range.start), end: place_of(range.end) },
-                old_text: base.rope().byte_slice(hunk.range.clone()).to_string(),
+                range: range.map_or_else(Range::default, |range| Range {
+                    start: place_of(range.start),
+                    end: place_of(range.end),
+                }),
+                old_text: wanted.base.rope().byte_slice(hunk.range.clone()).to_string(),
                 new_text: hunk.new.clone(),
             })
             .collect();
-        let back = (after.clone(), patch.inverse(base.rope()));
-        Outcome::Applied(Applied { uri: self.uri(place), hunks, rebased, now: after, created: false, back })
+        Applied {
+            uri: self.uri(place),
+            hunks,
+            rebased,
+            now,
+            created: false,
+            fate: Fate::Stays,
+            note: None,
+            back: (wanted.after.clone(), seen.back),
+        }
     }
+}
+
+/// Whether an editor that opens and saves the text would keep it as it is. Some take other bytes than UTF-8 for what they are not, make
+/// mixed line ends even, or end the last line.
+fn is_kept_by_editors(text: &Snapshot) -> bool {
+    if text.charset() != Charset::default() {
+        return false;
+    }
+    let rope = text.rope();
+    let (mut after_cr, mut lf, mut crlf) = (false, false, false);
+    for byte in rope.bytes() {
+        match (byte, after_cr) {
+            (b'\n', true) => crlf = true,
+            (b'\n', false) => lf = true,
+            (_, true) => return false,
+            _ => {}
+        }
+        after_cr = byte == b'\r';
+    }
+    let ended = rope.len_bytes() == 0 || rope.get_byte(rope.len_bytes() - 1) == Some(b'\n');
+    ended && !after_cr && !(lf && crlf)
 }
 
 /// A patch against `base`, moved to the text as it is now.
 fn moved(base: &Snapshot, patch: &Patch, now: &Snapshot) -> Result<Patch, Clash> {
-    patch.rebase(base.rope(), &deltas_between(base.rope(), now.rope()), now.rope())
+    patch.onto(base.rope(), None, now.rope())
 }

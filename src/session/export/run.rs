@@ -7,8 +7,8 @@ use url::Url;
 use super::markdown::{fenced, inline, quote};
 use crate::edit::unified;
 use crate::model::{Block, Item};
-use crate::protocol::{Event, HunkView, RunId, RunStatus, Usage, utc};
-use crate::store::{Prepared, Record};
+use crate::protocol::{Event, FileStep, HunkView, RunId, RunStatus, Usage, utc};
+use crate::store::{Decided, Prepared, Record, Verdict};
 
 /// What is told of a run, or of what stands before the first one.
 pub(super) struct Section {
@@ -81,7 +81,12 @@ impl Section {
             Record::Item { run, item } => self.item(run.is_some(), item),
             Record::Event(envelope) => self.event(&envelope.event),
             // The edit is told by its event.
-            Record::Changed(_) => {}
+            Record::Changed(_) | Record::Proposed(_) => {}
+            Record::Decided(decided) => {
+                if let Some(said) = self.decided(decided) {
+                    self.say(said);
+                }
+            }
             Record::Totals(_) | Record::Exceeded { .. } | Record::Previewed(_) => {}
             Record::Undone(undone) => {
                 let files: Vec<String> = undone.uris.iter().map(|uri| inline(&self.shown(uri))).collect();
@@ -96,6 +101,19 @@ impl Section {
                 self.say(format!("*Here the history was {}.*", inline(&checkpoint.reason)));
             }
         }
+    }
+
+    /// What the person said to hunks; nothing where an event tells the same.
+    fn decided(&self, decided: &Decided) -> Option<String> {
+        let did = match decided.verdict {
+            Verdict::Accepted => "took",
+            Verdict::Kept => "kept",
+            Verdict::Refused => "refused",
+            Verdict::TakenBack => "took back",
+            Verdict::Void => return None,
+        };
+        let hunks = inline(&decided.hunks.join(", "));
+        Some(format!("*The person {did} {hunks} in {}.*", inline(&self.shown(&decided.uri))))
     }
 
     /// As Markdown.
@@ -160,11 +178,28 @@ impl Section {
                 let failed = if *ok { "" } else { "failed: " };
                 self.say(format!("- {}: {failed}{}", inline(title), inline(summary)));
             }
-            Event::EditApplied { uri, hunks, late, .. } => {
+            Event::EditApplied { uri, hunks, late, file, .. } => {
                 let late = if *late { " (late)" } else { "" };
-                self.edit(&format!("Changed{late}"), uri, hunks);
+                match file {
+                    None => self.edit(&format!("Changed{late}"), uri, hunks),
+                    Some(FileStep::Delete) => self.edit(&format!("Deleted{late}"), uri, hunks),
+                    Some(FileStep::Rename { to }) => {
+                        let (from, to) = (self.shown(uri), self.shown(to));
+                        self.say(format!("Moved{late} {} to {}.", inline(&from), inline(&to)));
+                    }
+                }
             }
-            Event::EditProposed { uri, hunks } => self.edit("Proposed", uri, hunks),
+            Event::EditProposed { uri, hunks, operation, to, .. } => {
+                let what = match (operation.as_deref(), to) {
+                    (Some("create"), _) => "Proposed to make".to_owned(),
+                    (Some("delete"), _) => "Proposed to delete".to_owned(),
+                    (_, Some(to)) => format!("Proposed to call {} and to change", inline(&self.shown(to))),
+                    _ => "Proposed".to_owned(),
+                };
+                if !hunks.is_empty() {
+                    self.edit(&what, uri, hunks);
+                }
+            }
             Event::EditRejected { uri, hunks, reason } => {
                 self.edit(&format!("Not changed ({})", inline(reason)), uri, hunks);
             }

@@ -66,7 +66,7 @@ fn edit(uri: &str, line: u32, old: &str, new: &str) -> Record {
     let start = Position { line, character: 0 };
     let range = Range { start, end: start };
     let hunk = HunkView { id: "h1".into(), range, old_text: old.into(), new_text: new.into() };
-    event(Event::EditApplied { uri: uri.into(), hunks: vec![hunk], rebased: false, late: false })
+    event(Event::EditApplied { uri: uri.into(), hunks: vec![hunk], rebased: false, late: false, file: None })
 }
 
 /// Records in their places; `None` is one that retention has dropped.

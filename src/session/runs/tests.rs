@@ -146,7 +146,8 @@ fn r1_nothing_moves_a_run_out_of_a_final_state() {
     assert!(record(&runs, run, vec![finished(RunStatus::Completed), text("late")]).is_empty());
     assert_eq!(runs.snapshot(run).expect("known").status, RunStatus::Cancelled);
     let mut stage = Stage::new(&State::default());
-    let landed = Event::EditApplied { uri: "file:///a".into(), hunks: Vec::new(), rebased: false, late: false };
+    let landed =
+        Event::EditApplied { uri: "file:///a".into(), hunks: Vec::new(), rebased: false, late: false, file: None };
     runs.stage(&mut stage, run, landed).expect("an edit that landed is always told");
     let told = stage.tells().next().expect("told");
     assert_eq!((told.run_id, told.sequence), (None, 1));

@@ -29,6 +29,8 @@ fn records(texts: &[&str], created: bool) -> (Vec<Changed>, Vec<u8>) {
             path: Some("/ws/a.rs".into()),
             shown: "a.rs".into(),
             created: created && left.is_none(),
+            gone: None,
+            moved: None,
             base,
             change: pieces(Patch::exact(&before, &after)),
         });
@@ -58,6 +60,7 @@ fn told(texts: &[&str], created: bool, now: Option<&str>) -> String {
         Plan::Restored(patch) => format!("restored {:?}", after(&patch)),
         Plan::Merged(patch) => format!("merged {:?}", after(&patch)),
         Plan::Delete => "deleted".into(),
+        Plan::Restore { text, merged } => format!("put back {:?}, merged: {merged}", text.to_string()),
         Plan::Nothing => "nothing".into(),
         Plan::Conflict { reason } => reason,
     }
@@ -374,6 +377,7 @@ proptest! {
                 prop_assert!(mix.created && names(&now, 'P').is_empty());
                 return Ok(());
             }
+            Plan::Restore { .. } => return Err(TestCaseError::fail("nothing was taken away")),
             Plan::Nothing => {
                 prop_assert_eq!(now.as_str(), texts[0]);
                 if world.near {
@@ -407,4 +411,80 @@ proptest! {
             prop_assert_eq!(lines(&after), lines(&world.alone()));
         }
     }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 300, failure_persistence: None, ..Config::default() })]
+
+    /// Places are taken back one by one in any order while the person types lines of theirs, and the rest by undo.
+    #[test]
+    fn campaign_place_by_place(
+        changed in prop::collection::vec(any::<bool>(), 1..12),
+        deeds in prop::collection::vec((any::<bool>(), 0..24_usize), 0..20),
+    ) {
+        let text = |lines: &[String]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let before: Vec<String> = (0..changed.len()).map(|n| format!("l{n}")).collect();
+        let after: Vec<String> =
+            changed.iter().enumerate().map(|(n, changed)| format!("{}{n}", if *changed { 'R' } else { 'l' })).collect();
+        let (mut records, first) = records(&[&text(&before), &text(&after)], false);
+        for (piece, n) in records[0].change.iter_mut().zip((0..changed.len()).filter(|n| changed[*n])) {
+            piece.hunk = format!("h{n}");
+        }
+        let trail = trail(&records, &first).map_err(TestCaseError::fail)?;
+        let mut now = after;
+        let mut taken: Vec<String> = Vec::new();
+        for (takes, at) in deeds {
+            if !takes {
+                now.insert(at % (now.len() + 1), format!("P{at}"));
+                continue;
+            }
+            let id = format!("h{}", at % changed.len());
+            if !changed[at % changed.len()] || taken.contains(&id) {
+                continue;
+            }
+            let rope = Rope::from_str(&text(&now));
+            let Plan::Merged(patch) = trail.clone().only(|other| other == id).plan_places(Some(&rope)) else {
+                return Err(TestCaseError::fail(format!("{id} is not taken back in {now:?}")));
+            };
+            let run_line = format!("R{}", &id[1..]);
+            now.iter_mut().filter(|line| **line == run_line).for_each(|line| *line = format!("l{}", &id[1..]));
+            prop_assert_eq!(patch.apply(&rope).to_string(), text(&now));
+            taken.push(id);
+        }
+        let rope = Rope::from_str(&text(&now));
+        let undone = match trail.only(|id| !taken.contains(&id.to_owned())).plan(0, Some(&rope)) {
+            Plan::Restored(patch) | Plan::Merged(patch) => patch.apply(&rope).to_string(),
+            Plan::Nothing => text(&now),
+            other => return Err(TestCaseError::fail(format!("{other:?}"))),
+        };
+        for line in now.iter_mut().filter(|line| line.starts_with('R')) {
+            *line = line.replace('R', "l");
+        }
+        prop_assert_eq!(undone, text(&now));
+    }
+}
+
+#[test]
+fn a_place_that_a_later_edit_or_the_person_built_on_stays() {
+    let (mut records, first) = records(&["a\nb\nc\n", "a\nB\nC\n", "a\nB\nC\n", "a\nBB\nC\n"], false);
+    for (record, names) in records.iter_mut().zip([["h1", "h2"], ["h3", ""]]) {
+        for (piece, name) in record.change.iter_mut().zip(names) {
+            piece.hunk = name.into();
+        }
+    }
+    let trail = trail(&records, &first).expect("whole records");
+    let told = |id: &str, now: &str| {
+        let now = Rope::from_str(now);
+        match trail.clone().only(|other| other == id).plan_places(Some(&now)) {
+            Plan::Merged(patch) => patch.apply(&now).to_string(),
+            Plan::Conflict { reason } => reason,
+            other => format!("{other:?}"),
+        }
+    };
+    let said = "line 2 was changed after the run had changed something there, so that stays in a.rs as it is";
+    assert_eq!(told("h1", "a\nBB\nC\n"), said);
+    assert_eq!(told("h2", "a\nBB\nC\n"), "a\nBB\nc\n");
+    assert_eq!(told("h3", "a\nBB\nC\n"), "a\nB\nC\n");
+    assert_eq!(told("h3", "a\nBB typed\nC\n"), said);
+    assert_eq!(told("h2", "a\nBB\nc\n"), "Nothing", "the person was faster");
 }

@@ -74,8 +74,10 @@ macro_rules! records {
 }
 
 const ALL: &str = records!("r.number", "AND r.number > $5 ORDER BY r.number");
-const CHANGES: &str =
-    records!("r.number", "AND r.kind IN ('changed', 'undone') AND r.run = $7 AND r.number > $5 ORDER BY r.number");
+const CHANGES: &str = records!(
+    "r.number",
+    "AND r.kind IN ('changed', 'undone', 'decided') AND r.run = $7 AND r.number > $5 ORDER BY r.number"
+);
 const EVENTS: &str = records!(
     "r.sequence",
     "AND r.kind = 'event' AND r.stored <> 2 AND r.run = $7 AND r.sequence > $5 ORDER BY r.sequence"

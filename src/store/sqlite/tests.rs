@@ -130,6 +130,8 @@ pub(super) fn changed(run: RunId, base: Base) -> Record {
         path: None,
         shown: "a".to_owned(),
         created: false,
+        gone: None,
+        moved: None,
         base,
         change: vec![back],
     }))

@@ -199,3 +199,34 @@ async fn a_link_inside_stays_a_link() {
     assert_eq!(world.disk("b.txt"), TEN.replace("two", "2"));
     assert!(world.top.join("ws/a.txt").is_symlink());
 }
+
+#[tokio::test]
+async fn what_was_not_matched_exactly_is_said() {
+    let world = World::new(&[("a.txt", "fn a() {\n\tone();\n\ttwo();\n}\n")]);
+    read(&world).await;
+    let said = world.ok("edit", edit("    one();\n    two();\n", "    one();\n    three();\n")).await;
+    assert_eq!(
+        said,
+        "(edit 1 matched with other indentation.) Changed a.txt at 1 place. These lines now read:\n3\t\tthree();\n"
+    );
+    assert_eq!(world.disk("a.txt"), "fn a() {\n\tone();\n\tthree();\n}\n");
+}
+
+#[tokio::test]
+async fn a_line_chooses_among_equal_places() {
+    let world = World::new(&[("a.txt", "x = 1;\ny = 2;\nx = 1;\n")]);
+    read(&world).await;
+    let arguments = json!({"path": "a.txt", "edits": [{"old": "x = 1;", "new": "x = 3;", "line": 3}]});
+    world.ok("edit", arguments).await;
+    assert_eq!(world.disk("a.txt"), "x = 1;\ny = 2;\nx = 3;\n");
+}
+
+#[tokio::test]
+async fn what_is_exactly_there_now_is_meant_rather_than_what_was_similar_when_read() {
+    let world = World::new(&[("a.txt", "if a {\n  b();\n}\n")]);
+    read(&world).await;
+    world.write("a.txt", "if a {\n    b();\n}\n");
+    let said = world.ok("edit", edit("    b();\n", "    c();\n")).await;
+    assert!(!said.contains("matched"), "{said}");
+    assert_eq!(world.disk("a.txt"), "if a {\n    c();\n}\n");
+}

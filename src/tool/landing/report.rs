@@ -51,6 +51,22 @@ pub(super) fn hunks(patch: &Patch, base: &Snapshot, encoding: Encoding) -> Vec<H
     patch.hunks().iter().map(view).collect()
 }
 
+/// What the model hears of a change that the person has yet to decide on.
+pub(super) const WAITS: &str =
+    "The person has not decided yet: go on as if it were made; you are told what they take and what they refuse.";
+
+/// The answer to an edit that was put to the person.
+pub(super) fn proposed(place: &Place, proposed: &Applied, count: Count) -> Answer {
+    let places = counted(proposed.hunks.len(), "place");
+    let content = format!("Proposed to change {place} at {places}. {WAITS}");
+    Answer {
+        undone: false,
+        ok: true,
+        content,
+        summary: format!("proposed, {places}, +{} -{}", count.added, count.removed),
+    }
+}
+
 /// The answer to an edit that landed: the changed lines under their present numbers.
 pub(super) fn applied(place: &Place, applied: &Applied, count: Count) -> Answer {
     let places = counted(applied.hunks.len(), "place");

@@ -19,9 +19,12 @@ fn schemas_are_plain_and_fixed() {
         })
         .collect();
     assert_snapshot!(shown.join("\n"), @r##"
-    edit {"additionalProperties":false,"properties":{"edits":{"items":{"additionalProperties":false,"properties":{"all":{"type":"boolean"},"new":{"type":"string"},"old":{"type":"string"}},"required":["old","new"],"type":"object"},"minItems":1,"type":"array"},"path":{"type":"string"}},"required":["path","edits"],"type":"object"}
+    delete {"additionalProperties":false,"properties":{"path":{"type":"string"}},"required":["path"],"type":"object"}
+    edit {"additionalProperties":false,"properties":{"edits":{"items":{"additionalProperties":false,"properties":{"all":{"type":"boolean"},"line":{"minimum":0,"type":"integer"},"new":{"type":"string"},"old":{"type":"string"}},"required":["old","new"],"type":"object"},"minItems":1,"type":"array"},"path":{"type":"string"}},"required":["path","edits"],"type":"object"}
     find {"additionalProperties":false,"properties":{"pattern":{"type":"string"}},"required":["pattern"],"type":"object"}
     list {"additionalProperties":false,"properties":{"path":{"type":"string"}},"type":"object"}
+    move {"additionalProperties":false,"properties":{"from":{"type":"string"},"to":{"type":"string"}},"required":["from","to"],"type":"object"}
+    patch {"additionalProperties":false,"properties":{"patch":{"type":"string"}},"required":["patch"],"type":"object"}
     read {"additionalProperties":false,"properties":{"end_line":{"minimum":1,"type":"integer"},"path":{"type":"string"},"start_line":{"minimum":1,"type":"integer"}},"required":["path"],"type":"object"}
     recall {"additionalProperties":false,"properties":{"query":{"type":"string"}},"required":["query"],"type":"object"}
     search {"additionalProperties":false,"properties":{"glob":{"type":"string"},"path":{"type":"string"},"pattern":{"type":"string"}},"required":["pattern"],"type":"object"}
@@ -45,9 +48,17 @@ fn strip(schema: &mut Value) {
 fn tools_are_chosen_by_name_and_by_access() {
     let names = |registry: &Registry| registry.names();
     let all = Registry::all();
-    assert_eq!(names(&all), "edit, find, list, read, recall, search, write");
+    assert_eq!(names(&all), "delete, edit, find, list, move, patch, read, recall, search, write");
     assert_eq!(names(&all.reading()), "find, list, read, recall, search");
     assert_eq!(names(&all.only(&["write".into(), "read".into(), "shell".into()])), "read, write");
+    let (old_and_new, patch) = (all.in_form(EditFormat::StrReplace), all.in_form(EditFormat::Patch));
+    assert_eq!(names(&old_and_new), "delete, edit, find, list, move, read, recall, search, write");
+    assert_eq!(names(&patch), "delete, find, list, move, patch, read, recall, search, write");
+    for named in ["edit", "patch"] {
+        let only = |form| names(&all.only(&["read".into(), named.into()]).in_form(form));
+        assert_eq!(only(EditFormat::StrReplace), "edit, read");
+        assert_eq!(only(EditFormat::Patch), "patch, read");
+    }
     assert_eq!(all.access("edit"), Access::Write);
     assert_eq!(all.access("search"), Access::Read);
     assert_eq!(all.access("nothing of ours"), Access::Read);
@@ -65,6 +76,14 @@ fn titles_say_what_a_call_does_and_cannot_act_on_a_terminal() {
         title("search", json!({"pattern": "foo", "path": "src"})),
         title("search", json!({"pattern": "foo"})),
         title("edit", json!({"path": "src/lib.rs", "edits": []})),
+        title("delete", json!({"path": "a.rs"})),
+        title("move", json!({"from": "a.rs", "to": "b.rs"})),
+        title("patch", json!({"patch": "*** Begin Patch\n*** Delete File: a\n*** Delete File: b\n*** End Patch"})),
+        title(
+            "patch",
+            json!({"patch": format!("*** Begin Patch\n{}*** End Patch", ["0", "1", "2", "3", "4"].map(|n| format!("*** Delete File: {n}\n")).concat())}),
+        ),
+        title("patch", json!({"patch": "nothing of the form"})),
         title("write", json!({"path": "a\u{1b}[2J\u{202e}b\nc", "content": ""})),
         title("edit", json!({"path": 1})),
         title("other\u{7}", json!({})),
@@ -78,6 +97,11 @@ fn titles_say_what_a_call_does_and_cannot_act_on_a_terminal() {
     Search for foo in src
     Search for foo
     Edit src/lib.rs
+    Delete a.rs
+    Move a.rs to b.rs
+    Patch a, b
+    Patch 0, 1, 2 and 2 more
+    Patch
     Write a[2Jb c
     edit
     other
@@ -130,7 +154,7 @@ async fn an_unknown_tool_and_plan_mode_are_answers() {
     let mut world = World::new(&[("a.txt", "")]);
     assert_eq!(
         world.fails("shell", json!({})).await,
-        "There is no tool shell. There are: edit, find, list, read, recall, search, write"
+        "There is no tool shell. There are: delete, edit, find, list, move, patch, read, recall, search, write"
     );
     world.context.mode = Mode::Plan;
     let said = world.fails("write", json!({"path": "a.txt", "content": "x"})).await;

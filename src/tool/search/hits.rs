@@ -18,16 +18,22 @@ const LINES: usize = 100;
 pub(super) struct Lines<'a> {
     shown: String,
     count: usize,
+    /// Whether a line holds bytes that are no UTF-8.
+    garbled: bool,
     cancel: &'a CancellationToken,
 }
 
 impl<'a> Lines<'a> {
     pub(super) fn new(cancel: &'a CancellationToken) -> Self {
-        Self { shown: String::new(), count: 0, cancel }
+        Self { shown: String::new(), count: 0, garbled: false, cancel }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    pub(super) fn is_garbled(&self) -> bool {
+        self.garbled
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -42,6 +48,7 @@ impl Sink for Lines<'_> {
         self.count += 1;
         if self.count <= LINES {
             let line = String::from_utf8_lossy(found.bytes());
+            self.garbled |= matches!(line, std::borrow::Cow::Owned(_));
             let line = shortened(line.trim_end_matches(['\r', '\n']), LINE);
             self.shown.push_str(&format!("{}\t{line}\n", found.line_number().unwrap_or_default()));
         }

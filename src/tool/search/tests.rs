@@ -119,3 +119,16 @@ async fn a_cancelled_search_ends() {
     world.context.cancel.cancel();
     assert_eq!(world.fails("search", json!({"pattern": "needle"})).await, "stopped by the person");
 }
+
+#[tokio::test]
+async fn files_in_other_encodings_are_searched_as_they_are_read() {
+    let world = World::new(&[("utf8", "d\u{e9}j\u{e0} vu\n")]);
+    world.write("latin", b"rien\nd\xe9j\xe0 vu\n");
+    world.write("wide", b"\xff\xfed\0\xe9\0j\0\xe0\0 \0v\0u\0\n\0");
+    for pattern in ["vu", "d\u{e9}j\u{e0}"] {
+        assert_eq!(
+            world.ok("search", json!({"pattern": pattern})).await,
+            "latin\n2\td\u{e9}j\u{e0} vu\n\nutf8\n1\td\u{e9}j\u{e0} vu\n\nwide\n1\td\u{e9}j\u{e0} vu\n\n[3 matches in 3 files]\n"
+        );
+    }
+}

@@ -55,7 +55,7 @@ async fn s2_the_first_run_renders_the_prompt_with_the_rules_and_says_what_it_gav
     assert!(system.contains("Use tabs."), "{system}");
     assert!(system.contains(&format!("Today is {}", &utc(now_ms())[..10])), "{system}");
     assert!(system.contains("Workspace: ws."), "{system}");
-    assert!(system.contains("Tools: edit, find, list, read, recall, search, write."), "{system}");
+    assert!(system.contains("Tools: delete, edit, find, list, move, read, recall, search, write."), "{system}");
     assert!(ready.notes.is_empty());
     assert_eq!(ready.rules, [Rules { path: "AGENTS.md".into(), hash: Hash::of(b"Use tabs.\n") }]);
 }
@@ -79,7 +79,7 @@ async fn s3_a_later_run_uses_the_prompt_as_it_is_and_hears_of_other_tools() {
 
     let asked_first = Known { tools: vec!["read".into()], ..known };
     let edit = ready(&world, Mode::Edit, asked_first).await;
-    insta::assert_snapshot!(said(&edit.notes), @"In this run these tools are on offer: edit, find, list, read, recall, search, write. Files may be changed in it.");
+    insta::assert_snapshot!(said(&edit.notes), @"In this run these tools are on offer: delete, edit, find, list, move, read, recall, search, write. Files may be changed in it.");
 }
 
 #[tokio::test]

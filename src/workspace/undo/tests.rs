@@ -40,8 +40,26 @@ impl Ran {
             Ok(base) => What::Edit { patch: Patch::between(&base, text), base },
             Err(_) => What::Create { text: text.into() },
         };
+        self.does(place, what).await;
+    }
+
+    async fn deletes(&mut self, path: &str) {
+        let place = self.world.place(path);
+        let base = self.world.editor.read(&place).await.expect("there");
+        self.does(place, What::Delete { base, or_empty: false }).await;
+    }
+
+    async fn moves(&mut self, from: &str, to: &str) {
+        let (place, to) = (self.world.place(from), self.world.place(to));
+        let base = self.world.editor.read(&place).await.expect("there");
+        self.does(place, What::Rename { base, to }).await;
+    }
+
+    async fn does(&mut self, place: Place, what: What) {
         let change = Change { place: place.clone(), label: String::new(), what, cancel: CancellationToken::new() };
-        let Outcome::Applied(applied) = editor.apply(change).await else { panic!("{path} was not written") };
+        let Outcome::Applied(applied) = self.world.editor.apply(change).await else {
+            panic!("{place} was not changed")
+        };
         let (changed, texts) = self.changes.record(self.run, &place, &applied, &applied.hunks);
         self.kept.push(Record::Changed(Box::new(changed)));
         let mut kept = self.kept.texts.lock().expect("a lock");
@@ -126,6 +144,7 @@ async fn an_open_file_that_the_run_made_loses_its_text_where_the_editor_cannot_d
     let mut ran = Ran::new(&[]);
     ran.writes("made.rs", "made\n").await;
     ran.world.open("made.rs", "made\n");
+    ran.world.editor.keeps_files.store(true, std::sync::atomic::Ordering::Relaxed);
     assert_eq!(ran.undo().await, ["made.rs: Restored"]);
     assert_eq!(ran.world.buffer("made.rs"), "");
 }
@@ -143,11 +162,11 @@ async fn what_is_gone_or_outside_or_a_link_now_is_told() {
     ran.world.write("undone.rs", "a\n");
     fs::create_dir(ran.world.top.join("elsewhere")).expect("a folder");
     let elsewhere = Roots::new(&[ran.world.top.join("elsewhere")]);
-    let outside = "gone.rs: Conflict: gone.rs is not in the folders that are open now; open its folder and undo again";
+    let outside = "gone.rs: Conflict: gone.rs is not in the folders that are open now; open its folder and try again";
     assert_eq!(ran.undo_in(&elsewhere).await[0], outside);
     let leads = ran.world.top.join("ws/other.rs");
     let link = format!(
-        "link.rs: Conflict: link.rs is a link now and leads to {}; undo changes only what the run had changed",
+        "link.rs: Conflict: link.rs is a link now and leads to {}; only what the run itself meant is changed",
         leads.display()
     );
     assert_eq!(
@@ -293,4 +312,83 @@ impl Store for Kept {
     fn file(&self) -> Option<PathBuf> {
         None
     }
+}
+
+#[tokio::test]
+async fn a_moved_file_gets_its_old_name_and_its_old_text_back() {
+    let mut ran = Ran::new(&[("a.rs", "one\ntwo\nthree\n"), ("b.rs", "b\n"), ("open.rs", "on disk\n")]);
+    ran.world.open("open.rs", "typed\n");
+    let before = ran.world.state();
+    ran.writes("a.rs", "one\n2\nthree\n").await;
+    ran.moves("a.rs", "src/a.rs").await;
+    ran.writes("src/a.rs", "one\n2\n3\n").await;
+    ran.moves("src/a.rs", "src/c.rs").await;
+    ran.moves("b.rs", "d.rs").await;
+    // The old name is given to another one meanwhile.
+    ran.writes("b.rs", "made anew\n").await;
+    ran.moves("open.rs", "opened.rs").await;
+    assert_eq!(ran.undo().await, ["a.rs: Restored", "b.rs: Restored", "b.rs: Restored", "open.rs: Restored"]);
+    assert_eq!(ran.world.state(), before);
+    assert_eq!(ran.undo().await, Vec::<String>::new(), "undone already");
+}
+
+#[tokio::test]
+async fn what_was_typed_in_a_moved_file_stays_and_a_taken_name_is_a_conflict() {
+    let mut ran = Ran::new(&[("a.rs", "one\ntwo\nthree\n"), ("b.rs", "b\n")]);
+    ran.writes("a.rs", "one\ntwo\n3\n").await;
+    ran.moves("a.rs", "c.rs").await;
+    ran.moves("b.rs", "d.rs").await;
+    ran.world.write("c.rs", "zero\none\ntwo\n3\n");
+    ran.world.write("b.rs", "the person's\n");
+    assert_eq!(ran.undo().await, ["a.rs: Merged", "d.rs: Conflict: b.rs exists already"]);
+    assert_eq!(ran.world.disk("a.rs"), "zero\none\ntwo\nthree\n");
+    assert_eq!((ran.world.disk("b.rs").as_str(), ran.world.disk("d.rs").as_str()), ("the person's\n", "b\n"));
+    assert!(!ran.exists("c.rs"));
+    fs::remove_file(ran.world.top.join("ws/b.rs")).expect("removed");
+    assert_eq!(ran.undo().await, ["b.rs: Restored"]);
+    assert_eq!(ran.world.disk("b.rs"), "b\n");
+}
+
+#[tokio::test]
+async fn a_deleted_file_comes_back_as_it_was() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut ran = Ran::new(&[("a.rs", "one\r\ntwo\r\n"), ("again.rs", "mine\n")]);
+    ran.world.write("latin", b"d\xe9j\xe0 vu\n");
+    ran.world.write("open.rs", "one\n");
+    ran.world.open("open.rs", "one\n");
+    let mode = fs::Permissions::from_mode(0o751);
+    fs::set_permissions(ran.world.top.join("ws/a.rs"), mode).expect("a mode");
+    let before: Vec<String> = ran.world.state().into_iter().filter(|line| !line.starts_with("open ")).collect();
+    ran.writes("a.rs", "one\n2\n").await;
+    ran.writes("made.rs", "made\n").await;
+    for path in ["a.rs", "latin", "open.rs", "made.rs"] {
+        ran.deletes(path).await;
+    }
+    // What it deletes and makes again is a changed file.
+    ran.deletes("again.rs").await;
+    ran.writes("again.rs", "the run's\n").await;
+    let restored =
+        ["a.rs: Restored", "made.rs: Restored", "latin: Restored", "open.rs: Restored", "again.rs: Restored"];
+    assert_eq!(ran.undo().await, restored);
+    assert_eq!(ran.world.state(), before);
+    assert_eq!(ran.undo().await, Vec::<String>::new(), "undone already");
+
+    ran.deletes("a.rs").await;
+    ran.world.write("a.rs", "by hand\n");
+    assert_eq!(ran.undo().await, ["a.rs: Conflict: a.rs was made anew after the run had deleted it, so it stays"]);
+    assert_eq!(ran.world.disk("a.rs"), "by hand\n");
+}
+
+#[tokio::test]
+async fn what_was_taken_back_already_leaves_nothing_to_undo() {
+    let mut ran = Ran::new(&[("a.rs", "one\n"), ("b.rs", "two\n")]);
+    let before = ran.world.state();
+    ran.moves("a.rs", "c.rs").await;
+    ran.moves("c.rs", "a.rs").await;
+    ran.deletes("b.rs").await;
+    let place = ran.world.place("b.rs");
+    let base = Snapshot::detached("two\n", "");
+    ran.does(place, What::Restore { base, mode: None }).await;
+    assert_eq!(ran.undo().await, ["a.rs: Restored", "b.rs: Restored"]);
+    assert_eq!(ran.world.state(), before);
 }

@@ -114,6 +114,27 @@ async function story() {
     return first === 'typed, not saved' && second === 'roses are red';
   });
 
+  // What a run in mode `ask` proposes stands in lenses; one of them takes it, and one undo gives it back.
+  const lens = (title) => page.locator('.codelens-decoration a', { hasText: title }).first();
+  await page.keyboard.press('Control+Alt+r');
+  await lens('Accept: `violets` -> `tulips`').waitFor();
+  await until('shows what is proposed in lenses', async () => {
+    const shown = (await page.locator('.codelens-decoration').allTextContents()).join(' / ').replace(/\u00a0/g, ' ');
+    return ['Accept all 2', 'Reject all', 'Show as diff', 'Accept: `typed` -> `written`'].every((one) => shown.includes(one));
+  });
+  check('nothing is changed yet', (await lines('poem.txt'))[2] === 'violets are blue');
+  await page.locator('.notification-toast', { hasText: '2 changes in 1 file wait for you' }).waitFor();
+  await shot('proposed');
+  await lens('Accept: `violets` -> `tulips`').click();
+  await until('takes it into the buffer', async () => (await lines('poem.txt'))[2] === 'tulips are blue');
+  await until('has lenses for the rest', async () => (await page.locator('.codelens-decoration', { hasText: 'tulips' }).count()) === 0);
+  await page.locator('.view-line').first().click();
+  await page.keyboard.press('Control+z');
+  await until('takes that back with one undo', async () => (await lines('poem.txt'))[2] === 'violets are blue');
+  await lens('Reject').click();
+  await until('drops the rest', async () => (await page.locator('.codelens-decoration').count()) === 0);
+  check('that changed something', (await lines('poem.txt'))[0] === 'typed, not saved');
+
   // An answer streams into a document beside the editor.
   await palette('Cowrite: Ask…', 'why so blue');
   await until('shows the answer', async () => {

@@ -57,6 +57,10 @@ cat >"$scratch/data/User/settings.json" <<END
   "chat.disableAIFeatures": true
 }
 END
+# A key that runs in the mode `ask`, as the extension's README has it.
+cat >"$scratch/data/User/keybindings.json" <<'END'
+[{ "key": "ctrl+alt+r", "command": "cowrite.run", "args": { "prompt": "other flowers", "mode": "ask" } }]
+END
 printf 'roses are red\nviolets are blue\n' >"$scratch/project/poem.txt"
 
 export COWRITE_CONFIG=$scratch/cowrite.toml COWRITE_STATE_DIR=$scratch/state XDG_CONFIG_HOME=$scratch XDG_DATA_HOME=$scratch

@@ -1,4 +1,4 @@
--- :Cowrite {command} [prompt]
+-- :Cowrite[!] {command} [prompt]
 local M = {}
 
 -- Commands that start a run and take a prompt. The person's own commands do too: whatever the server lists beyond
@@ -13,7 +13,7 @@ end
 
 local control = {}
 for _, name in ipairs({
-  'cancel', 'status', 'events', 'sessions', 'compact', 'accept', 'reject', 'undo', 'approve', 'deny', 'trust',
+  'cancel', 'status', 'events', 'sessions', 'compact', 'accept', 'reject', 'diff', 'undo', 'approve', 'deny', 'trust',
 }) do
   control[name] = true
 end
@@ -43,8 +43,21 @@ local function status_text(status)
   return table.concat(lines, '\n')
 end
 
+---@param verb string
+---@return fun(result: table)
+local function decided(verb)
+  return function(result)
+    local count = #result.hunks
+    vim.notify(('Cowrite: %s %d change%s.'):format(verb, count, count == 1 and '' or 's'))
+  end
+end
+
 ---@type table<string, fun(result: table)>
 local on_result = {
+  accept = decided('took'),
+  reject = decided('dropped'),
+  -- It opens by itself.
+  diff = function() end,
   cancel = function(result)
     if #result.cancelled == 0 then
       vim.notify('Cowrite: nothing is running.')
@@ -116,6 +129,7 @@ function M.run(opts)
   end
 
   local argument = place(client, name, opts)
+  argument.mode = opts.bang and 'ask' or nil
   local function start(text)
     if text and text ~= '' then
       argument.prompt = text

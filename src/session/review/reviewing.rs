@@ -1,0 +1,419 @@
+//! The editor of a run that asks for everything: it shows what the run proposes as if it were made, and turns its changes into
+//! more of that.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use ropey::Rope;
+use tokio::sync::oneshot;
+
+use super::pending::{Kind, Pending, same};
+use super::{Reviewed, Reviews, kept};
+use crate::edit::{Composed, Patch};
+use crate::editor::{Applied, Change, Editor, Fate, Outcome, Place, ReadError, What};
+use crate::protocol::{Event, RunId};
+use crate::store::Record;
+use crate::text::{Encoding, Snapshot};
+
+/// The language of a file that is not there yet: nobody has said.
+const UNKNOWN: &str = "";
+
+/// What stands between a run and the editor.
+pub(in crate::session) struct Reviewing {
+    run: RunId,
+    real: Arc<dyn Editor>,
+    reviews: Arc<Reviews>,
+    /// Hunks proposed so far.
+    count: AtomicU32,
+}
+
+/// What a change comes to, and whether that is kept.
+type Put = Result<Offered, Box<Outcome>>;
+type Offered = (Applied, oneshot::Receiver<Result<(), String>>);
+
+impl Reviewing {
+    pub(in crate::session) fn new(run: RunId, real: Arc<dyn Editor>, reviews: Arc<Reviews>) -> Self {
+        Self { run, real, reviews, count: AtomicU32::new(0) }
+    }
+
+    /// Unlike those of edits that are applied or rejected at once, which the run numbers itself.
+    fn id(&self) -> String {
+        format!("p{}", self.count.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Where what is shown at a place comes from: from elsewhere after a rename.
+    fn source(&self, place: &Place) -> Place {
+        let waiting = self.reviews.lock();
+        let renamed = waiting.iter().find(|pending| pending.run == self.run && is_to(pending, place));
+        renamed.map_or_else(|| place.clone(), |pending| pending.place.clone())
+    }
+
+    /// What the run sees of a document. `real` is what the editor has at its source.
+    fn over(
+        &self,
+        waiting: &mut Vec<Pending>,
+        place: &Place,
+        real: Result<Snapshot, ReadError>,
+    ) -> Result<Snapshot, ReadError> {
+        let mine =
+            |pending: &Pending| pending.run == self.run && (same(&pending.place, place) || is_to(pending, place));
+        let Some(at) = waiting.iter().position(mine) else { return real };
+        // While some of it is being made, what goes of it is settled by that.
+        let mut seen = waiting[at].making.then(|| waiting[at].clone());
+        let pending = seen.as_mut().unwrap_or(&mut waiting[at]);
+        let gone = match &real {
+            Ok(now) => pending.follow(now.rope()),
+            Err(ReadError::Missing(_)) => pending.missing(),
+            Err(_) => return real,
+        };
+        let (renamed_away, renamed_here) = match &pending.kind {
+            Kind::Rename { .. } => (same(&pending.place, place), is_to(pending, place)),
+            _ => (false, false),
+        };
+        let missing = || Err(ReadError::Missing(place.to_string()));
+        let shown = match (&pending.kind, real) {
+            (Kind::Create, Err(_)) if !pending.is_empty() => {
+                Ok(Snapshot::detached(&pending.proposal.overlay().to_string(), UNKNOWN))
+            }
+            (Kind::Delete, Ok(_)) if !pending.is_empty() => missing(),
+            (_, Ok(_)) if renamed_away && !renamed_here => missing(),
+            (_, Ok(now)) => Ok(now.with_rope(match pending.is_empty() {
+                true => now.rope().clone(),
+                false => pending.proposal.overlay(),
+            })),
+            (_, Err(error)) => Err(error),
+        };
+        if seen.is_some() {
+            return shown;
+        }
+        let pending = &waiting[at];
+        let moved = self.reviews.let_go(pending, gone, self.real.as_ref());
+        if pending.is_empty() {
+            waiting.remove(at);
+        }
+        if moved {
+            self.reviews.has_moved();
+        }
+        shown
+    }
+
+    fn propose(&self, change: Change, real: Result<Snapshot, ReadError>) -> Put {
+        let mut waiting = self.reviews.lock();
+        let Change { place, what, .. } = change;
+        let present = real.as_ref().map_or_else(|_| Rope::new(), |real| real.rope().clone());
+        let shown = self.over(&mut waiting, &place, real.clone());
+        match what {
+            What::Edit { base, patch } => {
+                let now = shown.map_err(|error| refused(error.to_string()))?;
+                self.edit(&mut waiting, &place, present, now, &base, &patch)
+            }
+            What::Create { text } => match shown {
+                Err(ReadError::Missing(_)) => self.create(&mut waiting, &place, real.ok(), text),
+                Err(error) => Err(refused(error.to_string())),
+                Ok(_) => Err(refused(format!("{place} exists already"))),
+            },
+            What::Delete { base, .. } => {
+                let now = unchanged(&place, shown, &base)?;
+                self.delete(&mut waiting, &place, present, &now)
+            }
+            What::Restore { base, .. } => match shown {
+                Err(ReadError::Missing(_)) => self.create(&mut waiting, &place, real.ok(), base.rope().to_string()),
+                Err(error) => Err(refused(error.to_string())),
+                Ok(_) => Err(refused(format!("{place} exists already"))),
+            },
+            What::Rename { base, to } => {
+                let now = unchanged(&place, shown, &base)?;
+                self.rename(&mut waiting, &place, present, now, to)
+            }
+        }
+    }
+
+    fn edit(
+        &self,
+        waiting: &mut Vec<Pending>,
+        place: &Place,
+        present: Rope,
+        now: Snapshot,
+        base: &Snapshot,
+        patch: &Patch,
+    ) -> Put {
+        let rebased = base.rope() != now.rope();
+        let patch = match patch.onto(base.rope(), None, now.rope()) {
+            Ok(patch) => patch,
+            Err(clash) => return Err(Box::new(Outcome::Conflict { reason: clash.to_string(), now })),
+        };
+        let at = self.entry(waiting, place, Kind::Edit, present);
+        let after = now.with_rope(patch.apply(now.rope()));
+        let pending = &mut waiting[at];
+        let composed = if pending.kind == Kind::Create {
+            self.whole(pending, after.rope().to_string())
+        } else {
+            pending.proposal.compose(&patch, || self.id())
+        };
+        Ok(self.put(waiting, at, &composed, after, patch.inverse(now.rope()), rebased))
+    }
+
+    /// Takes out what was proposed last, as long as all of it waits; gives whether that is kept.
+    fn undo_last(
+        &self,
+        place: &Place,
+        proposed: &Applied,
+        real: Result<Snapshot, ReadError>,
+    ) -> Option<oneshot::Receiver<Result<(), String>>> {
+        let mut waiting = self.reviews.lock();
+        let mine =
+            |pending: &Pending| pending.run == self.run && (same(&pending.place, place) || is_to(pending, place));
+        let at = waiting.iter().position(mine)?;
+        let pending = &mut waiting[at];
+        let ids: Vec<String> = proposed.hunks.iter().map(|hunk| hunk.id.clone()).collect();
+        if !ids.iter().all(|id| pending.ids().contains(id)) {
+            return None;
+        }
+        if pending.kind == Kind::Edit {
+            let present = real.as_ref().ok()?.rope().clone();
+            let now = self.over(&mut waiting, place, real).ok()?;
+            let (base, patch) = &proposed.back;
+            return self.edit(&mut waiting, place, present, now, base, patch).ok().map(|(_, answer)| answer);
+        }
+        let mut composed = Composed { new: Vec::new(), replaced: ids };
+        // The changes of a renamed file's text were proposed before, and wait on.
+        pending.forget(&composed.replaced);
+        if pending.kind == Kind::Delete {
+            // What was proposed before it was to go stands in the text before.
+            let (after, back) = &proposed.back;
+            let before = back.apply(after.rope());
+            composed.new = pending.proposal.compose(&Patch::exact(real.ok()?.rope(), &before), || self.id()).new;
+        }
+        pending.kind = Kind::Edit;
+        let now = Snapshot::detached("", UNKNOWN);
+        Some(self.put(&mut waiting, at, &composed, now, Patch::default(), false).1)
+    }
+
+    fn create(&self, waiting: &mut Vec<Pending>, place: &Place, real: Option<Snapshot>, text: String) -> Put {
+        let made = Snapshot::detached(&text, UNKNOWN);
+        let back = Patch::exact(made.rope(), &Rope::new());
+        let mine = |pending: &Pending| pending.run == self.run && same(&pending.place, place);
+        let Some(at) = waiting.iter().position(mine) else {
+            let at = self.entry(waiting, place, Kind::Create, Rope::new());
+            let composed = self.whole(&mut waiting[at], text);
+            return Ok(self.put(waiting, at, &composed, made, back, false));
+        };
+        match (&waiting[at].kind, real) {
+            // What was to be taken away reads otherwise instead.
+            (Kind::Delete, Some(real)) => {
+                let pending = &mut waiting[at];
+                let replaced = pending.ids();
+                pending.kind = Kind::Edit;
+                pending.proposal.remove(|_| true);
+                let composed = pending.proposal.compose(&Patch::between(&real, &text), || self.id());
+                let after = real.with_rope(pending.proposal.overlay());
+                Ok(self.put(waiting, at, &Composed { replaced, ..composed }, after, back, false))
+            }
+            _ => Err(refused(format!("{place} has another name by then, and nothing can take its place before that"))),
+        }
+    }
+
+    fn delete(&self, waiting: &mut Vec<Pending>, place: &Place, present: Rope, now: &Snapshot) -> Put {
+        let at = self.entry(waiting, place, Kind::Delete, present.clone());
+        let pending = &mut waiting[at];
+        let mut composed = Composed { new: Vec::new(), replaced: pending.ids() };
+        if pending.kind == Kind::Create {
+            pending.proposal.remove(|_| true);
+        } else {
+            let id = self.id();
+            composed.new.push(id.clone());
+            pending.kind = Kind::Delete;
+            pending.whole(id, present, String::new());
+        }
+        let back = Patch::exact(&Rope::new(), now.rope());
+        Ok(self.put(waiting, at, &composed, now.with_rope(Rope::new()), back, false))
+    }
+
+    fn rename(&self, waiting: &mut Vec<Pending>, place: &Place, present: Rope, now: Snapshot, to: Place) -> Put {
+        let at = self.entry(waiting, place, Kind::Edit, present);
+        let id = self.id();
+        let pending = &mut waiting[at];
+        let mut composed = Composed { new: vec![id.clone()], replaced: Vec::new() };
+        match &pending.kind {
+            Kind::Create => {
+                composed.replaced = pending.ids();
+                pending.uri = self.real.uri(&to);
+                pending.place = to;
+                pending.whole(id, Rope::new(), now.rope().to_string());
+            }
+            // Back to where it is.
+            Kind::Rename { id: before, .. } if same(&pending.place, &to) => {
+                composed = Composed { new: Vec::new(), replaced: vec![before.clone()] };
+                pending.kind = Kind::Edit;
+            }
+            kind => {
+                if let Kind::Rename { id: before, .. } = kind {
+                    composed.replaced.push(before.clone());
+                }
+                pending.kind = Kind::Rename { id, to };
+            }
+        }
+        Ok(self.put(waiting, at, &composed, now, Patch::default(), false))
+    }
+
+    /// The run's entry for a document; a new one where there is none.
+    fn entry(&self, waiting: &mut Vec<Pending>, place: &Place, kind: Kind, base: Rope) -> usize {
+        let mine =
+            |pending: &Pending| pending.run == self.run && (same(&pending.place, place) || is_to(pending, place));
+        waiting.iter().position(mine).unwrap_or_else(|| {
+            waiting.push(Pending::new(self.run, place, self.real.uri(place), kind, base));
+            waiting.len() - 1
+        })
+    }
+
+    /// A file to be made, with another text than before.
+    fn whole(&self, pending: &mut Pending, text: String) -> Composed {
+        let (id, replaced) = (self.id(), pending.ids());
+        pending.whole(id.clone(), Rope::new(), text);
+        Composed { new: vec![id], replaced }
+    }
+
+    /// Hands what is proposed from now on to be recorded and told.
+    fn put(
+        &self,
+        waiting: &mut Vec<Pending>,
+        at: usize,
+        composed: &Composed,
+        now: Snapshot,
+        back: Patch,
+        rebased: bool,
+    ) -> Offered {
+        let pending = &waiting[at];
+        let hunks = pending.told(self.real.encoding(), |id| composed.new.iter().any(|new| new == id));
+        let (operation, to) = match &pending.kind {
+            Kind::Edit => (None, None),
+            Kind::Create => (Some("create"), None),
+            Kind::Delete => (Some("delete"), None),
+            Kind::Rename { id, to } if composed.new.contains(id) => (Some("rename"), Some(self.real.uri(to))),
+            Kind::Rename { .. } => (None, None),
+        };
+        let event = Event::EditProposed {
+            uri: pending.uri.clone(),
+            hunks: hunks.clone(),
+            replaces: composed.replaced.clone(),
+            operation: operation.map(str::to_owned),
+            to,
+        };
+        let (record, text) = pending.record();
+        let pending_kind = pending.kind.clone();
+        let created = pending_kind == Kind::Create;
+        let uri = pending.uri.clone();
+        let nothing_new = composed.new.is_empty() && composed.replaced.is_empty();
+        let answer = self.reviews.post(Reviewed {
+            run: self.run,
+            records: vec![Record::Proposed(Box::new(record))],
+            contents: vec![text],
+            events: if nothing_new { Vec::new() } else { vec![event] },
+            note: None,
+        });
+        if pending.is_empty() {
+            waiting.remove(at);
+        }
+        let fate = match &pending_kind {
+            Kind::Delete => Fate::Deleted { mode: None },
+            Kind::Rename { to, .. } => Fate::Moved { to: to.clone(), uri: self.real.uri(to) },
+            Kind::Edit | Kind::Create => Fate::Stays,
+        };
+        (Applied { uri, hunks, rebased, back: (now.clone(), back), now, created, fate, note: None }, answer)
+    }
+}
+
+fn refused(reason: String) -> Box<Outcome> {
+    Box::new(Outcome::Refused { reason })
+}
+
+/// The text that is shown, when it is the one that was meant.
+fn unchanged(place: &Place, shown: Result<Snapshot, ReadError>, base: &Snapshot) -> Result<Snapshot, Box<Outcome>> {
+    match shown {
+        Ok(now) if now.rope() == base.rope() => Ok(now),
+        Ok(now) => {
+            let reason = format!("{place} was changed meanwhile");
+            Err(Box::new(Outcome::Conflict { reason, now }))
+        }
+        Err(error) => Err(refused(error.to_string())),
+    }
+}
+
+/// Whether a document shall have its name from a rename.
+fn is_to(pending: &Pending, place: &Place) -> bool {
+    matches!(&pending.kind, Kind::Rename { to, .. } if same(to, place))
+}
+
+#[async_trait]
+impl Editor for Reviewing {
+    fn open(&self) -> Vec<(Place, Snapshot)> {
+        let open = self.real.open();
+        let mut waiting = self.reviews.lock();
+        // What is proposed in a file that is not open is nowhere else to be seen.
+        let closed: Vec<(Place, Snapshot)> = waiting
+            .iter()
+            .filter(|pending| pending.run == self.run && matches!(pending.kind, Kind::Edit | Kind::Create))
+            .filter(|pending| open.iter().all(|(place, _)| !same(place, &pending.place)))
+            .map(|pending| {
+                (pending.place.clone(), Snapshot::detached(&pending.proposal.overlay().to_string(), UNKNOWN))
+            })
+            .collect();
+        let shown = open.into_iter().filter_map(|(place, now)| {
+            let shown = self.over(&mut waiting, &place, Ok(now)).ok()?;
+            Some((place, shown))
+        });
+        shown.collect::<Vec<_>>().into_iter().chain(closed).collect()
+    }
+
+    fn buffer(&self, place: &Place) -> Option<Snapshot> {
+        let now = self.real.buffer(&self.source(place))?;
+        self.over(&mut self.reviews.lock(), place, Ok(now)).ok()
+    }
+
+    async fn read(&self, place: &Place) -> Result<Snapshot, ReadError> {
+        let real = self.real.read(&self.source(place)).await;
+        self.over(&mut self.reviews.lock(), place, real)
+    }
+
+    async fn apply(&self, change: Change) -> Outcome {
+        let stopped =
+            || Outcome::Refused { reason: "the person stopped the run before the change was proposed".into() };
+        // Not while the person's decision on what is there already is being carried out.
+        let _turn = tokio::select! {
+            turn = self.reviews.turn() => turn,
+            () = change.cancel.cancelled() => return stopped(),
+        };
+        let real = self.real.read(&self.source(&change.place)).await;
+        if change.cancel.is_cancelled() {
+            return stopped();
+        }
+        let (proposed, answer) = match self.propose(change, real) {
+            Ok(proposed) => proposed,
+            Err(outcome) => return *outcome,
+        };
+        match kept(answer).await {
+            Ok(()) => {
+                self.reviews.has_moved();
+                Outcome::Proposed(proposed)
+            }
+            Err(reason) => Outcome::Refused { reason },
+        }
+    }
+
+    async fn withdraw(&self, place: &Place, proposed: &Applied) -> bool {
+        let real = self.real.read(&self.source(place)).await;
+        let Some(answer) = self.undo_last(place, proposed, real) else { return false };
+        let is_kept = kept(answer).await.is_ok();
+        self.reviews.has_moved();
+        is_kept
+    }
+
+    fn uri(&self, place: &Place) -> String {
+        self.real.uri(place)
+    }
+
+    fn encoding(&self) -> Encoding {
+        self.real.encoding()
+    }
+}

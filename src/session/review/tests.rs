@@ -1,0 +1,358 @@
+use std::sync::Mutex as StdMutex;
+
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::edit::Patch;
+use crate::editor::{Change, Outcome, ReadError, What};
+use crate::store;
+use crate::text::Snapshot;
+use crate::tool::testing::World;
+
+/// A run of mode `ask` in a folder, and a session that keeps what it is given.
+struct Desk {
+    world: World,
+    reviews: Arc<Reviews>,
+    run: RunId,
+    editor: Arc<Reviewing>,
+    kept: Arc<StdMutex<Vec<Record>>>,
+    told: Arc<StdMutex<Vec<String>>>,
+}
+
+impl Desk {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let world = World::new(files);
+        let mailbox: Arc<Mailbox> = Arc::default();
+        let kept: Arc<StdMutex<Vec<Record>>> = Arc::default();
+        let told: Arc<StdMutex<Vec<String>>> = Arc::default();
+        let (records, lines, inbox) = (kept.clone(), told.clone(), mailbox.clone());
+        tokio::spawn(async move {
+            loop {
+                for entry in inbox.drain(true) {
+                    let Entry::Reviewed { reviewed, kept } = entry else { panic!("something else") };
+                    records.lock().expect("a lock").extend(reviewed.records);
+                    let mut lines = lines.lock().expect("a lock");
+                    lines.extend(reviewed.events.iter().map(line));
+                    lines.extend(reviewed.note.map(|note| format!("note: {}", note.replace('\n', " "))));
+                    let _ = kept.send(Ok(()));
+                }
+                inbox.filled().await;
+            }
+        });
+        let reviews = Arc::new(Reviews::new(mailbox, watch::Sender::default(), Vec::new()));
+        let run = RunId::new();
+        let editor = Arc::new(Reviewing::new(run, world.editor.clone(), reviews.clone()));
+        Self { world, reviews, run, editor, kept, told }
+    }
+
+    fn change(&self, path: &str, what: What) -> Change {
+        Change { place: self.world.place(path), label: String::new(), what, cancel: CancellationToken::new() }
+    }
+
+    async fn shown(&self, path: &str) -> Result<Snapshot, ReadError> {
+        self.editor.read(&self.world.place(path)).await
+    }
+
+    async fn reads(&self, path: &str) -> String {
+        self.shown(path).await.map_or_else(|error| error.to_string(), |shown| shown.rope().to_string())
+    }
+
+    /// The run makes a file read so.
+    async fn edits(&self, path: &str, text: &str) -> Outcome {
+        let base = self.shown(path).await.expect("there");
+        self.edits_from(path, base, text).await
+    }
+
+    async fn edits_from(&self, path: &str, base: Snapshot, text: &str) -> Outcome {
+        let patch = Patch::between(&base, text);
+        self.editor.apply(self.change(path, What::Edit { base, patch })).await
+    }
+
+    async fn creates(&self, path: &str, text: &str) -> Outcome {
+        self.editor.apply(self.change(path, What::Create { text: text.into() })).await
+    }
+
+    async fn deletes(&self, path: &str) -> Outcome {
+        let base = self.shown(path).await.expect("there");
+        self.editor.apply(self.change(path, What::Delete { base, or_empty: false })).await
+    }
+
+    async fn renames(&self, path: &str, to: &str) -> Outcome {
+        let base = self.shown(path).await.expect("there");
+        self.editor.apply(self.change(path, What::Rename { base, to: self.world.place(to) })).await
+    }
+
+    async fn accept(&self, hunk: Option<&str>) -> Decisions {
+        let editor: Arc<dyn Editor> = self.world.editor.clone();
+        self.reviews.accept(&editor, &self.select(hunk), &|_| Ok(())).await
+    }
+
+    async fn reject(&self, hunk: Option<&str>) -> Decisions {
+        self.reviews.reject(self.world.editor.as_ref(), &self.select(hunk)).await.expect("kept")
+    }
+
+    fn select(&self, hunk: Option<&str>) -> Select {
+        Select { run: Some(self.run), uri: None, hunk: hunk.map(str::to_owned) }
+    }
+
+    /// What waits, a line each.
+    fn waits(&self) -> Vec<String> {
+        let files = self.reviews.list(self.world.editor.as_ref(), SessionId::new());
+        let lines = files.iter().flat_map(|file| {
+            let operation = match &file.operation {
+                Operation::Rename { to } => format!("rename to {to}"),
+                other => format!("{other:?}").to_lowercase(),
+            };
+            file.hunks.iter().map(move |hunk| {
+                let at = hunk.range.start.line + 1;
+                format!("{operation} {} {} at {at}: {:?} -> {:?}", file.place, hunk.id, hunk.old_text, hunk.new_text)
+            })
+        });
+        lines.collect()
+    }
+
+    /// What was told since the last call.
+    async fn told(&self) -> Vec<String> {
+        // Whoever does not wait for it has handed it over by now.
+        for _ in 0..4 {
+            tokio::task::yield_now().await;
+        }
+        std::mem::take(&mut *self.told.lock().expect("a lock"))
+    }
+}
+
+fn line(event: &Event) -> String {
+    let event = json!(event);
+    let hunks = event["hunks"].as_array().into_iter().flatten();
+    let ids: Vec<&str> = hunks.filter_map(|hunk| hunk["id"].as_str()).collect();
+    let mut line = format!("{} {}", event["type"].as_str().expect("a type"), ids.join(" "));
+    for field in ["operation", "replaces", "reason"] {
+        if let Some(value) = event.get(field) {
+            line += &format!(" {field} {value}");
+        }
+    }
+    line
+}
+
+#[tokio::test]
+async fn a_new_file_is_one_place_which_the_run_reads_changes_and_gives_up() {
+    let desk = Desk::new(&[]);
+    assert!(matches!(desk.creates("new.rs", "one\n").await, Outcome::Proposed(_)));
+    assert_eq!(desk.reads("new.rs").await, "one\n");
+    assert!(matches!(desk.creates("new.rs", "two\n").await, Outcome::Refused { .. }), "it is there already");
+    desk.edits("new.rs", "one\ntwo\n").await;
+    assert_eq!(desk.waits(), [r#"create new.rs p2 at 1: "" -> "one\ntwo\n""#]);
+    assert!(desk.editor.open().iter().any(|(place, _)| place.to_string() == "new.rs"), "searches look into it");
+    desk.deletes("new.rs").await;
+    assert_eq!((desk.waits(), desk.reads("new.rs").await), (vec![], "new.rs does not exist".to_owned()));
+    let said = ["editProposed p1 operation \"create\"", "editProposed p2 operation \"create\" replaces [\"p1\"]"];
+    assert_eq!(desk.told().await, [&said[..], &["editProposed  operation \"create\" replaces [\"p2\"]"]].concat());
+}
+
+#[tokio::test]
+async fn a_file_that_is_to_go_can_be_made_anew_and_is_gone_once_that_is_taken() {
+    let desk = Desk::new(&[("a.rs", "one\ntwo\nthree\n")]);
+    desk.edits("a.rs", "1\ntwo\nthree\n").await;
+    desk.deletes("a.rs").await;
+    assert_eq!(desk.waits(), [r#"delete a.rs p2 at 1: "one\ntwo\nthree\n" -> """#]);
+    assert_eq!(desk.reads("a.rs").await, "a.rs does not exist");
+    desk.creates("a.rs", "one\ntwo\n3\n").await;
+    assert_eq!(desk.waits(), [r#"edit a.rs p3 at 3: "three" -> "3""#], "what it comes to is a change");
+    desk.deletes("a.rs").await;
+    assert_eq!(desk.accept(None).await, Decisions { hunks: vec!["p4".into()], problems: vec![] });
+    assert!(matches!(desk.world.editor.read(&desk.world.place("a.rs")).await, Err(ReadError::Missing(_))));
+}
+
+#[tokio::test]
+async fn a_file_that_was_changed_is_not_deleted_and_one_that_came_is_not_replaced() {
+    let desk = Desk::new(&[("a.rs", "one\n")]);
+    desk.deletes("a.rs").await;
+    desk.creates("b.rs", "mine\n").await;
+    desk.told().await;
+    desk.world.write("a.rs", "one, typed\n");
+    desk.world.write("b.rs", "theirs\n");
+    let decisions = desk.accept(None).await;
+    assert!(decisions.hunks.is_empty(), "{decisions:?}");
+    let said = ["a.rs was not changed: a.rs was changed meanwhile", "b.rs was not changed: b.rs is there by now"];
+    assert_eq!(decisions.problems, said);
+    assert_eq!((desk.world.disk("a.rs"), desk.world.disk("b.rs")), ("one, typed\n".into(), "theirs\n".into()));
+    assert_eq!(desk.waits(), Vec::<String>::new());
+    assert!(desk.told().await.iter().any(|line| line.starts_with("editRejected p1 reason \"a.rs was changed")));
+}
+
+/// Of a set of changes that cannot all be proposed, none is.
+#[tokio::test]
+async fn what_was_proposed_last_can_be_withdrawn_and_what_was_before_waits_on() {
+    let desk = Desk::new(&[("a.rs", "one\ntwo\nthree\n"), ("b.rs", "b\n")]);
+    let withdrawn = async |path: &str, outcome: Outcome| {
+        let Outcome::Proposed(proposed) = outcome else { panic!("{outcome:?}") };
+        desk.editor.withdraw(&desk.world.place(path), &proposed).await
+    };
+    desk.edits("a.rs", "1\ntwo\nthree\n").await;
+    let first = desk.waits();
+    assert!(withdrawn("a.rs", desk.edits("a.rs", "1\ntwo\n3\n").await).await);
+    assert_eq!(desk.waits(), first);
+    assert!(withdrawn("a.rs", desk.edits("a.rs", "1!\ntwo\nthree\n").await).await, "on the same line");
+    assert_eq!(desk.reads("a.rs").await, "1\ntwo\nthree\n");
+    assert!(withdrawn("a.rs", desk.renames("a.rs", "c.rs").await).await);
+    assert_eq!(desk.reads("a.rs").await, "1\ntwo\nthree\n");
+    assert!(withdrawn("a.rs", desk.deletes("a.rs").await).await);
+    assert_eq!(desk.reads("a.rs").await, "1\ntwo\nthree\n");
+    assert!(withdrawn("b.rs", desk.deletes("b.rs").await).await);
+    assert!(withdrawn("new.rs", desk.creates("new.rs", "new\n").await).await);
+    let waits = desk.waits();
+    assert!(waits.len() == 1 && waits[0].ends_with(r#"at 1: "one" -> "1""#), "{waits:?}");
+    let proposed = desk.edits("b.rs", "B\n").await;
+    desk.accept(None).await;
+    assert!(!withdrawn("b.rs", proposed).await, "it is decided");
+}
+
+#[tokio::test]
+async fn a_rename_that_is_accepted_is_made() {
+    let desk = Desk::new(&[("a.rs", "one\n")]);
+    desk.renames("a.rs", "b.rs").await;
+    desk.edits("b.rs", "1\n").await;
+    assert_eq!(desk.accept(None).await.problems, Vec::<String>::new());
+    assert_eq!(desk.world.disk("b.rs"), "1\n");
+    assert_eq!((desk.waits(), desk.reads("a.rs").await), (vec![], "a.rs does not exist".to_owned()));
+}
+
+#[tokio::test]
+async fn a_renamed_file_is_read_and_changed_under_its_new_name() {
+    let desk = Desk::new(&[("a.rs", "one\ntwo\nthree\n")]);
+    desk.edits("a.rs", "1\ntwo\nthree\n").await;
+    desk.renames("a.rs", "b.rs").await;
+    assert_eq!(
+        (desk.reads("a.rs").await, desk.reads("b.rs").await),
+        ("a.rs does not exist".into(), "1\ntwo\nthree\n".into())
+    );
+    desk.edits("b.rs", "1\ntwo\n3\n").await;
+    assert!(matches!(desk.creates("a.rs", "x\n").await, Outcome::Refused { .. }));
+    let rename = r#"rename to b.rs a.rs p2 at 1: "" -> """#;
+    let edits = [r#"a.rs p1 at 1: "one" -> "1""#, r#"a.rs p3 at 3: "three" -> "3""#];
+    assert_eq!(
+        desk.waits(),
+        [rename.to_owned(), format!("rename to b.rs {}", edits[0]), format!("rename to b.rs {}", edits[1])]
+    );
+    desk.accept(Some("p1")).await;
+    assert_eq!(desk.world.disk("a.rs"), "1\ntwo\nthree\n", "its text is changed where it is");
+    desk.reject(Some("p2")).await;
+    assert_eq!(desk.waits(), [format!("edit {}", edits[1])]);
+    assert_eq!(desk.reads("a.rs").await, "1\ntwo\n3\n");
+    desk.renames("a.rs", "b.rs").await;
+    desk.renames("b.rs", "a.rs").await;
+    assert_eq!(desk.waits(), [format!("edit {}", edits[1])], "back where it was");
+}
+
+#[tokio::test]
+async fn what_the_run_did_not_see_is_a_conflict_for_its_next_change() {
+    let desk = Desk::new(&[("a.rs", "one\ntwo\nthree\n")]);
+    let seen = desk.shown("a.rs").await.expect("there");
+    desk.edits("a.rs", "one\n2\nthree\n").await;
+    let believed = desk.shown("a.rs").await.expect("there");
+    desk.reject(None).await;
+    let outcome = desk.edits_from("a.rs", believed.clone(), "one\n2!\nthree\n").await;
+    let Outcome::Conflict { reason, now } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(
+        (reason.as_str(), now.rope().to_string().as_str()),
+        ("line 2 was changed meanwhile", "one\ntwo\nthree\n")
+    );
+    // Elsewhere there is nothing in the way, and what was refused does not come back with it.
+    assert!(matches!(desk.edits_from("a.rs", believed, "1\n2\nthree\n").await, Outcome::Proposed(_)));
+    assert_eq!(desk.reads("a.rs").await, "1\ntwo\nthree\n");
+    desk.world.write("a.rs", "typed\none\ntwo\nthree\n");
+    assert_eq!(desk.reads("a.rs").await, "typed\n1\ntwo\nthree\n", "it follows the text");
+    assert!(matches!(desk.edits_from("a.rs", seen, "one\ntwo\n3\n").await, Outcome::Proposed(_)));
+    assert_eq!(desk.accept(None).await.hunks, ["p2", "p3"]);
+    assert_eq!(desk.world.disk("a.rs"), "typed\n1\ntwo\n3\n");
+}
+
+#[tokio::test]
+async fn what_the_person_does_by_hand_is_done_and_what_stands_in_the_way_is_named() {
+    let desk = Desk::new(&[]);
+    desk.world.open("a.rs", "one\ntwo\nthree\nfour\nfive\n");
+    desk.edits("a.rs", "1\ntwo\n3\nfour\n5\n").await;
+    desk.told().await;
+    desk.world.types("a.rs", "1\ntwo\nthree, mine\nfour\nfive\n");
+    assert_eq!(desk.waits(), [r#"edit a.rs p3 at 5: "five" -> "5""#]);
+    assert_eq!(desk.accept(Some("p3")).await.hunks, ["p3"]);
+    let told = desk.told().await;
+    assert_eq!(told[0], r#"editRejected p1 reason "the text reads so already""#);
+    assert_eq!(told[1], r#"editRejected p2 reason "there is no place for it any more: line 3 was changed meanwhile""#);
+    assert!(told[2].contains("has made a part of what you had proposed in a.rs by hand"), "{}", told[2]);
+    assert!(told[2].contains("It was: \"3\""), "{}", told[2]);
+    assert_eq!(told[3], "editApplied p3");
+    assert_eq!(told[4], "note: The person took your proposed change of a.rs at line 5. It is in the text now.");
+}
+
+#[tokio::test]
+async fn typing_at_the_moment_of_a_yes_stays_and_the_rest_goes_on_waiting() {
+    let desk = Desk::new(&[]);
+    desk.world.open("a.rs", "one\ntwo\nthree\nfour\nfive\n");
+    desk.edits("a.rs", "1\ntwo\n3\nfour\n5\n").await;
+    desk.world.types_before_the_change("a.rs", "typed\none\ntwo\nthree\nfour\nfive\n");
+    assert_eq!(desk.accept(Some("p2")).await.hunks, ["p2"]);
+    assert_eq!(desk.world.buffer("a.rs"), "typed\none\ntwo\n3\nfour\nfive\n");
+    assert_eq!(desk.waits().len(), 2);
+    desk.world.types_before_the_change("a.rs", "typed\none, mine\ntwo\n3\nfour\nfive\n");
+    let decisions = desk.accept(Some("p1")).await;
+    assert!(decisions.problems[0].contains("line 2 was changed meanwhile"), "{decisions:?}");
+    assert_eq!(desk.world.buffer("a.rs"), "typed\none, mine\ntwo\n3\nfour\nfive\n");
+    assert_eq!(desk.waits(), [r#"edit a.rs p3 at 6: "five" -> "5""#], "what has no place any more is gone");
+}
+
+#[tokio::test]
+async fn one_that_is_confirmed_late_counts_as_taken() {
+    let desk = Desk::new(&[("a.rs", "one\n")]);
+    desk.edits("a.rs", "1\n").await;
+    let (tx, late) = oneshot::channel();
+    let base = desk.world.editor.read(&desk.world.place("a.rs")).await.expect("there");
+    desk.world.next(Outcome::NotConfirmed { reason: "nothing was seen".into(), late: Some(late) });
+    let decisions = desk.accept(None).await;
+    assert!(decisions.problems[0].contains("not confirmed"), "{decisions:?}");
+    assert_eq!(desk.waits().len(), 1, "it waits on");
+    let patch = Patch::between(&base, "1\n");
+    let Outcome::Applied(applied) = desk.world.editor.apply(desk.change("a.rs", What::Edit { base, patch })).await
+    else {
+        panic!("applied")
+    };
+    let mut moved = desk.reviews.moved.subscribe();
+    tx.send(applied).expect("somebody waits");
+    moved.changed().await.expect("the list moves");
+    assert_eq!(desk.waits(), Vec::<String>::new());
+    assert!(desk.told().await.iter().any(|line| line == "editApplied p1"));
+}
+
+#[tokio::test]
+async fn what_is_recorded_is_restored_and_what_is_decided_is_not() {
+    let desk = Desk::new(&[("a.rs", "one\ntwo\nthree\n"), ("c.rs", "c\n"), ("d.rs", "d\n")]);
+    desk.edits("a.rs", "1\ntwo\n3\n").await;
+    desk.creates("b.rs", "b\n").await;
+    desk.deletes("c.rs").await;
+    desk.renames("d.rs", "e.rs").await;
+    desk.reject(Some("p1")).await;
+    let waits = desk.waits();
+    assert_eq!(waits.len(), 4, "{waits:?}");
+    let records = std::mem::take(&mut *desk.kept.lock().expect("a lock"));
+    // As a store gives them back.
+    let json = serde_json::to_string(&records).expect("records are JSON");
+    let records: Vec<Record> = serde_json::from_str(&json).expect("and back");
+    let mut state = crate::session::state::State::default();
+    records.iter().for_each(|record| state.apply(record, 1));
+    // A checkpoint spares a restore what stands before it, but not this.
+    let checkpoint = store::Checkpoint { proposed: state.proposed().to_vec(), ..store::Checkpoint::default() };
+    let named = Record::Checkpoint(Box::new(checkpoint));
+    assert_eq!(named.contents().count(), 4);
+    let mut state = crate::session::state::State::default();
+    state.apply(&named, 1);
+    let texts = ["one\ntwo\nthree\n", "", "c\n", "d\n"].map(|text| (store::Hash::of(text.as_bytes()), text));
+    let restored = state.proposed().iter().map(|proposed| {
+        let (_, text) = texts.iter().find(|(hash, _)| *hash == proposed.base).expect("a text that was kept");
+        Pending::restored(proposed, text.as_bytes()).expect("it fits")
+    });
+    *desk.reviews.lock() = restored.collect();
+    assert_eq!(desk.waits(), waits);
+    state.apply(&Record::Checkpoint(Box::default()), 1);
+    assert!(state.proposed().is_empty(), "a cleared session waits for nothing");
+}

@@ -1,0 +1,161 @@
+//! What the person decides on: the list of what waits, and what becomes of a decision.
+
+use std::collections::HashSet;
+
+use tokio::sync::watch;
+
+use super::preparing::with_buffers;
+use super::{FileUndone, SessionError, UndoOutcome, Workspace, undo};
+use crate::protocol::{Event, RunId};
+use crate::session::{Decision, Decisions, ReviewFile, Select, Session, taken_back};
+use crate::store::{Decided, Verdict};
+
+/// What a hunk that was applied is rejected with.
+const TAKEN_BACK: &str = "taken back by the person";
+
+impl Workspace {
+    /// What waits for the person in every open session, with ranges of the present texts. Never waits.
+    #[must_use]
+    pub fn reviews(&self) -> Vec<ReviewFile> {
+        let mut seen = HashSet::new();
+        let mut files = Vec::new();
+        // A fork goes on with what waits in the session that it comes from, and was opened after it.
+        for session in self.sessions.all().into_iter().rev() {
+            for mut file in session.reviews(self.editor.as_ref()) {
+                file.hunks.retain(|hunk| seen.insert((file.run, hunk.id.clone())));
+                if !file.hunks.is_empty() {
+                    files.push(file);
+                }
+            }
+        }
+        files
+    }
+
+    /// Told whenever that list has changed, but for ranges that moved with what was typed.
+    #[must_use]
+    pub fn reviews_moved(&self) -> watch::Receiver<u64> {
+        self.sessions.reviews_moved()
+    }
+
+    /// Does what the person says to hunks, and gives the ids of those that are decided then. What could not be done beside that is
+    /// told as a message.
+    ///
+    /// # Errors
+    /// A sentence that says what to do: nothing is there to decide on, or it cannot be.
+    pub async fn decide(&self, decision: Decision, select: Select) -> Result<Vec<String>, SessionError> {
+        // What waits is known once the session is open.
+        let active = self.session(None).await?;
+        let editor = self.editor.as_ref();
+        let run = select.run.or_else(|| {
+            let newest = self.sessions.all().into_iter().filter_map(|session| session.newest_reviewed(editor, &select));
+            newest.max()
+        });
+        let nothing = || {
+            let why = "nothing is proposed that this could be about; runs of mode \"ask\" propose, and with runId what another run has \
+                       changed can be taken back";
+            SessionError::Other(why.into())
+        };
+        let run = run.ok_or_else(nothing)?;
+        let select = Select { run: Some(run), ..select };
+        let owner = self.owner(run).await?;
+        let mut of_run = self.sessions.all();
+        of_run.retain(|session| session.newest_reviewed(editor, &select).is_some());
+        let decisions = match (of_run.pop(), decision) {
+            (Some(session), Decision::Accept) => {
+                let roots = with_buffers(&self.roots, editor);
+                let may = |place: &_| undo::still_there(&roots, place);
+                let _held: Vec<_> = of_run.iter().map(|session| session.being_accepted_elsewhere(run)).collect();
+                let accepted = session.accept(&self.editor, &select, &may).await;
+                of_run.iter().for_each(|session| session.accepted_elsewhere(run, &accepted.hunks));
+                accepted
+            }
+            (Some(session), Decision::Reject) => {
+                for session in of_run {
+                    session.reject(editor, &select).await?;
+                }
+                session.reject(editor, &select).await?
+            }
+            (None, decision) => {
+                let session = self.hears(active, owner, run).await?;
+                let _turn = session.turn_to_decide().await;
+                self.decide_applied(decision, &session, run, &select).await?
+            }
+        };
+        let Decisions { hunks, problems } = decisions;
+        if hunks.is_empty() {
+            let problem = if problems.is_empty() {
+                format!("nothing of that is left to decide on in run {run}")
+            } else {
+                problems.join("; ")
+            };
+            return Err(SessionError::Other(problem));
+        }
+        problems.into_iter().for_each(|problem| self.sessions.say(problem));
+        Ok(hunks)
+    }
+
+    /// The session of a run, opened where it is not: then it is known what waits there.
+    async fn owner(&self, run: RunId) -> Result<Session, SessionError> {
+        if let Some(session) = self.sessions.of_run(run) {
+            return Ok(session);
+        }
+        let stored = self.sessions.store().await?.run(run).await.map_err(super::sessions::other)?;
+        let stored = stored.ok_or(SessionError::NoRun(run))?;
+        self.sessions.get(stored.snapshot.session_id).await
+    }
+
+    /// What a run has applied: kept, or taken back place by place.
+    async fn decide_applied(
+        &self,
+        decision: Decision,
+        session: &Session,
+        run: RunId,
+        select: &Select,
+    ) -> Result<Decisions, SessionError> {
+        let store = self.sessions.store().await?;
+        let (editor, taking) = (self.editor.as_ref(), decision == Decision::Reject);
+        let selected = undo::select(store.as_ref(), session.id(), run, select, editor, taking).await?;
+        let mut decisions = Decisions::default();
+        if selected.places.is_empty() {
+            let unknown = || format!("run {run} has nothing like that to decide on; cowrite.events lists its edits");
+            decisions.problems.push(selected.why.unwrap_or_else(unknown));
+        }
+        let roots = with_buffers(&self.roots, editor);
+        for places in selected.places {
+            let (ids, shown) = (places.ids.clone(), places.shown.clone());
+            let decided =
+                |verdict| Decided { run, uri: places.uri.clone(), shown: shown.clone(), hunks: ids.clone(), verdict };
+            if decision == Decision::Accept {
+                session.decided(decided(Verdict::Kept), None, None).await?;
+                decisions.hunks.extend(ids);
+                continue;
+            }
+            match places.take_back(editor, &roots, store.as_ref()).await {
+                Ok(hunks) => {
+                    let note = taken_back(&shown, &hunks);
+                    let event = Event::EditRejected { uri: places.uri.clone(), hunks, reason: TAKEN_BACK.into() };
+                    session.decided(decided(Verdict::TakenBack), Some(event), Some(note)).await?;
+                    decisions.hunks.extend(ids);
+                }
+                Err(problem) => decisions.problems.push(problem),
+            }
+        }
+        Ok(decisions)
+    }
+
+    /// Drops everything that waits of a run; a line for each document.
+    pub(super) async fn refuse_all(&self, run: RunId) -> Result<Vec<FileUndone>, SessionError> {
+        let select = Select { run: Some(run), ..Select::default() };
+        let mut files: Vec<FileUndone> = Vec::new();
+        for session in self.sessions.all() {
+            for file in session.reviews(self.editor.as_ref()).into_iter().filter(|file| file.run == run) {
+                let (uri, shown) = (file.uri, file.place.to_string());
+                if files.iter().all(|known| known.uri != uri) {
+                    files.push(FileUndone { uri, shown, outcome: UndoOutcome::Restored, reason: None });
+                }
+            }
+            session.reject(self.editor.as_ref(), &select).await?;
+        }
+        Ok(files)
+    }
+}
