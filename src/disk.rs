@@ -194,12 +194,15 @@ pub fn rename(from: &Place, to: &Place, expected: &Snapshot) -> Result<(), Write
     Ok(())
 }
 
-/// The permissions of a file, and what it holds; `None` when it cannot be read.
-#[must_use]
-pub fn kept(place: &Place) -> Option<(u32, Snapshot)> {
-    let (parent, name) = Folder::of(place).ok()?;
-    let found = open(place, &parent, &name).ok()?;
-    Some((found.file.metadata().ok()?.mode(), found.snapshot))
+/// The permissions of a file, and what it holds.
+///
+/// # Errors
+/// As [`read`].
+pub fn kept(place: &Place) -> Result<(u32, Snapshot), ReadError> {
+    let io = |error: std::io::Error| read_error(place, &error);
+    let (parent, name) = Folder::of(place).map_err(io)?;
+    let found = open(place, &parent, &name)?;
+    Ok((found.file.metadata().map_err(io)?.mode(), found.snapshot))
 }
 
 /// Makes the folders above a file.

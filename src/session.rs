@@ -382,8 +382,8 @@ impl Session {
     }
 
     /// The same hunks were accepted in a fork: here they wait no longer either.
-    pub fn accepted_elsewhere(&self, run: RunId, hunks: &[String]) {
-        self.reviews.accepted_elsewhere(run, hunks);
+    pub fn accepted_elsewhere(&self, editor: &dyn Editor, run: RunId, hunks: &[String]) {
+        self.reviews.accepted_elsewhere(editor, run, hunks);
     }
 
     /// Drops what the person refuses of what waits.

@@ -147,9 +147,13 @@ pub(super) fn place(text: &Text<'_>, nth: Nth, wanted: &Wanted<'_>) -> Result<Pl
     if let Some(placed) = look(text, nth, "the old text", wanted)? {
         return Ok(placed);
     }
-    for (old, new) in escape::unescaped(wanted.old, wanted.new) {
-        let plain = Wanted { old: &old, new: &new, ..*wanted };
+    let readings = escape::unescaped(wanted.old, wanted.new);
+    for (old, new) in &readings {
+        let plain = Wanted { old, new, ..*wanted };
         if let Some(placed) = look(text, nth, "the old text with its escapes taken off", &plain)? {
+            if readings.iter().any(|(same, other)| same == old && other != new) {
+                return Err(FindError::Escapes { nth, escapes: escape::only_new(wanted.old, wanted.new) });
+            }
             return Ok(Placed { tier: Tier::Escaped, ..placed });
         }
     }
@@ -234,17 +238,23 @@ fn chosen(
     if places.len() == 1 {
         return Ok(places);
     }
-    Err(FindError::Ambiguous { nth, what: what.to_owned(), count: places.len(), lines: first_lines(text, &places) })
+    let starts: Vec<usize> = places.iter().map(|place| place.start).collect();
+    Err(ambiguous(text, nth, what, &starts))
+}
+
+/// Says where the places begin of which none can be told from another.
+pub(super) fn ambiguous(text: &Text<'_>, nth: Nth, what: &str, starts: &[usize]) -> FindError {
+    FindError::Ambiguous { nth, what: what.to_owned(), count: starts.len(), lines: first_lines(text, starts) }
 }
 
 /// How many places an ambiguous text names.
 const NAMED: usize = 8;
 
-fn first_lines(text: &Text<'_>, places: &[Range<usize>]) -> String {
+fn first_lines(text: &Text<'_>, starts: &[usize]) -> String {
     let mut lines: Vec<String> =
-        places.iter().take(NAMED).map(|place| (1 + text.line_at(place.start)).to_string()).collect();
+        starts.iter().take(NAMED).map(|&start| (1 + text.line_at(start)).to_string()).collect();
     lines.dedup();
-    if places.len() > NAMED {
+    if starts.len() > NAMED {
         lines.push("…".into());
     }
     lines.join(", ")

@@ -92,6 +92,7 @@ impl LanguageServer for Server {
     }
 
     async fn code_action(&self, params: CodeActionParams) -> Result<Option<CodeActionResponse>> {
+        out_of_the_lane().await;
         let workspace = self.workspace()?;
         let mut all = review::actions(workspace, &self.port, &params);
         all.extend(actions::actions(workspace.catalog(), &params));
@@ -99,8 +100,15 @@ impl LanguageServer for Server {
     }
 
     async fn code_lens(&self, params: CodeLensParams) -> Result<Option<Vec<CodeLens>>> {
+        out_of_the_lane().await;
         Ok(Some(review::lenses(self.workspace()?, &self.port, params.text_document.uri.as_str())))
     }
+}
+
+/// The transport polls each handler once before it takes the next message, so that documents change in order. What a handler does
+/// before its first wait holds up the person's typing; behind this it does not.
+async fn out_of_the_lane() {
+    tokio::task::yield_now().await;
 }
 
 /// A range, in the words of the protocol.

@@ -1,10 +1,12 @@
 //! Proposals of a session: what its runs would change and the person has yet to decide on.
 
 mod deciding;
+mod landed;
 mod pending;
 mod reviewing;
 #[cfg(test)]
 mod tests;
+mod withdrawing;
 mod words;
 
 pub use deciding::May;

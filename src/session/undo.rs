@@ -133,8 +133,10 @@ impl Trail {
         };
         let of_wanted = |step: &Step| step.pieces.iter().any(|piece| piece.wanted);
         if let Some(made) = self.steps.iter().position(|step| step.created && of_wanted(step)) {
+            // Behind an older step the file was the person's before the run took it away: then that is what comes back.
+            let first = if self.steps[..made].iter().any(|step| !step.created) { 0 } else { made };
             let mut whole = self.clone();
-            whole.steps.drain(..made);
+            whole.steps.drain(..first);
             return whole.only(|_| true).plan(0, Some(now));
         }
         match taken_back(&self.steps, now) {
@@ -158,10 +160,8 @@ impl Trail {
             } else if newest.gone {
                 match taken_back(steps, &newest.after) {
                     Ok(text) => Plan::Restore { merged: text != first.before, text },
-                    Err(lines) => conflict(format!(
-                        "{lines} changed while the run was at work there, so {} was not put back",
-                        self.shown
-                    )),
+                    // What the person typed meets what the run had changed before: the file comes back as it went.
+                    Err(_) => Plan::Restore { text: newest.before.clone(), merged: true },
                 }
             } else {
                 conflict(format!(

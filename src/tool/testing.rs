@@ -40,6 +40,8 @@ pub(crate) struct FolderEditor {
     before: Mutex<Option<(usize, Happens)>>,
     /// Whether the file of an open document cannot be taken away.
     pub(crate) keeps_files: AtomicBool,
+    /// What there is to know of a change besides, by how many come before.
+    note: Mutex<Option<(usize, String)>>,
     /// What the person types just before the next change is made.
     typing: Mutex<Option<(Place, String)>>,
 }
@@ -121,6 +123,16 @@ impl World {
     /// What the editor makes of a change, instead of making it, when so many have come before it.
     pub(crate) fn after(&self, changes: usize, outcome: Outcome) {
         self.editor.next.lock().expect("a lock").push((changes, outcome));
+    }
+
+    /// What there is to know of the next change besides.
+    pub(crate) fn notes_the_next(&self, note: &str) {
+        self.notes_after(0, note);
+    }
+
+    /// What there is to know of a change besides, when so many have come before it.
+    pub(crate) fn notes_after(&self, changes: usize, note: &str) {
+        *self.editor.note.lock().expect("a lock") = Some((changes, note.to_owned()));
     }
 
     /// Something that happens just before a change, when so many have come before it.
@@ -351,7 +363,13 @@ impl Editor for FolderEditor {
         if let Some((place, text)) = typing {
             self.set(&place, &text);
         }
-        match change.what {
+        let note = {
+            let mut note = self.note.lock().expect("a lock");
+            let now = note.take_if(|(left, _)| *left == 0);
+            note.iter_mut().for_each(|(left, _)| *left -= 1);
+            now.map(|(_, note)| note)
+        };
+        let outcome = match change.what {
             What::Edit { base, patch } => self.edit(&change.place, &base, &patch),
             What::Create { text } => match disk::create(&change.place, &text) {
                 Err(error) => Outcome::Refused { reason: error.to_string() },
@@ -363,6 +381,10 @@ impl Editor for FolderEditor {
             },
             What::Delete { base, or_empty } => self.delete(&change.place, &base, or_empty),
             What::Rename { base, to } => self.rename(&change.place, &base, &to),
+        };
+        match outcome {
+            Outcome::Applied(applied) => Outcome::Applied(Applied { note: note.or(applied.note), ..applied }),
+            other => other,
         }
     }
 

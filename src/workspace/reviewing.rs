@@ -55,6 +55,13 @@ impl Workspace {
                        changed can be taken back";
             SessionError::Other(why.into())
         };
+        let run = match run {
+            Some(run) => Some(run),
+            // Whoever names a place or a file means what was changed there last. Without either, all of a run would be meant, and
+            // that is said by name.
+            None if select.hunk.is_some() || select.uri.is_some() => self.sessions.newest_finished(&active).await?,
+            None => None,
+        };
         let run = run.ok_or_else(nothing)?;
         let select = Select { run: Some(run), ..select };
         let owner = self.owner(run).await?;
@@ -66,7 +73,7 @@ impl Workspace {
                 let may = |place: &_| undo::still_there(&roots, place);
                 let _held: Vec<_> = of_run.iter().map(|session| session.being_accepted_elsewhere(run)).collect();
                 let accepted = session.accept(&self.editor, &select, &may).await;
-                of_run.iter().for_each(|session| session.accepted_elsewhere(run, &accepted.hunks));
+                of_run.iter().for_each(|session| session.accepted_elsewhere(editor, run, &accepted.hunks));
                 accepted
             }
             (Some(session), Decision::Reject) => {

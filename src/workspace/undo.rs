@@ -6,7 +6,7 @@ use std::path::Path;
 use tokio_util::sync::CancellationToken;
 
 use crate::edit::Patch;
-use crate::editor::{Change, Editor, Outcome, Place, ReadError, What};
+use crate::editor::{Applied, Change, Editor, Fate, Outcome, Place, ReadError, What};
 use crate::permission::{Access, Denied, Roots};
 use crate::protocol::{HunkView, Range, RunId, SessionId};
 use crate::session::{Plan, Select, Trail};
@@ -32,7 +32,7 @@ pub struct FileUndone {
     pub shown: String,
     /// What became of it.
     pub outcome: UndoOutcome,
-    /// Why nothing was changed, where that is so.
+    /// Why nothing was changed, or what is not as before all the same, where that is so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
@@ -63,14 +63,19 @@ pub(super) async fn undo(
 ) -> Result<Undoing, String> {
     let mut undoing = Undoing::default();
     // The newest first: what came later may stand where something older goes back to.
-    for document in documents(store, session, run).await?.into_iter().filter(Document::is_left).rev() {
+    let documents = documents(store, session, run).await?.into_iter().filter(Document::is_left);
+    let mut documents: Vec<(usize, Document)> = documents.enumerate().collect();
+    documents.sort_by_key(|(_, document)| std::cmp::Reverse(document.newest));
+    let mut files = Vec::new();
+    for (number, document) in documents {
         let file = document.undo(editor, roots, store).await;
         if file.outcome != UndoOutcome::Conflict {
-            undoing.undone.extend(document.spellings());
+            undoing.undone.extend(document.spelled().map(str::to_owned));
         }
-        undoing.files.push(file);
+        files.push((number, file));
     }
-    undoing.files.reverse();
+    files.sort_by_key(|(number, _)| *number);
+    undoing.files = files.into_iter().map(|(_, file)| file).collect();
     Ok(undoing)
 }
 
@@ -84,9 +89,14 @@ pub(super) fn note(undoing: &Undoing) -> String {
     )
 }
 
+/// What became of a document, and what is not as before all the same.
+type Done = (UndoOutcome, Option<String>);
+
 /// What a run has done in one document.
 struct Document {
     changed: Vec<Changed>,
+    /// Which of the run's changes the last of them is.
+    newest: usize,
     /// How many of these were taken back before.
     undone: usize,
     /// The hunks that the person took back one by one.
@@ -198,12 +208,18 @@ async fn documents(store: &dyn Store, session: SessionId, run: RunId) -> Result<
     let records = records.map_err(|error| format!("What the run had changed could not be read: {error}"))?;
     let mut documents: Vec<Document> = Vec::new();
     let (mut taken, mut kept) = (HashSet::new(), HashSet::new());
-    for stored in records {
+    for (number, stored) in records.into_iter().enumerate() {
         match stored.record {
             Some(Record::Changed(changed)) if changed.run == run => {
-                match documents.iter_mut().find(|document| document.is_of(&changed)) {
-                    Some(document) => document.changed.push(*changed),
-                    None => documents.push(Document::of(*changed)),
+                // Where one was taken away and another has its name by now, it is the other.
+                let mut of: Vec<&mut Document> = documents.iter_mut().filter(|one| one.is_of(&changed)).collect();
+                of.sort_by_key(|document| (document.gone().is_none(), document.newest));
+                match of.pop() {
+                    Some(document) => {
+                        document.changed.push(*changed);
+                        document.newest = number;
+                    }
+                    None => documents.push(Document::of(*changed, number)),
                 }
             }
             Some(Record::Undone(undone)) if undone.run == run => {
@@ -227,8 +243,8 @@ async fn documents(store: &dyn Store, session: SessionId, run: RunId) -> Result<
 }
 
 impl Document {
-    fn of(first: Changed) -> Self {
-        Self { changed: vec![first], undone: 0, taken: HashSet::new(), kept: HashSet::new() }
+    fn of(first: Changed, newest: usize) -> Self {
+        Self { changed: vec![first], newest, undone: 0, taken: HashSet::new(), kept: HashSet::new() }
     }
 
     /// Whether something is left to take back.
@@ -246,14 +262,12 @@ impl Document {
     }
 
     fn is_named_in(&self, uris: &[String]) -> bool {
-        self.changed.iter().any(|changed| uris.contains(&changed.uri))
+        self.spelled().is_some_and(|uri| uris.iter().any(|named| named == uri))
     }
 
-    fn spellings(&self) -> Vec<String> {
-        let mut uris: Vec<String> = self.changed.iter().map(|changed| changed.uri.clone()).collect();
-        uris.sort();
-        uris.dedup();
-        uris
+    /// As it is spelled where it is by now. Its older names may be those of other documents.
+    fn spelled(&self) -> Option<&str> {
+        self.changed.last().map(|changed| now_at(changed).uri)
     }
 
     async fn undo(&self, editor: &dyn Editor, roots: &Roots, store: &dyn Store) -> FileUndone {
@@ -284,12 +298,12 @@ impl Document {
         };
         let shown = if done.is_ok() { origin.shown } else { now.shown }.to_owned();
         match done {
-            Ok(outcome) => FileUndone { uri, shown, outcome, reason: None },
+            Ok((outcome, reason)) => FileUndone { uri, shown, outcome, reason },
             Err(reason) => FileUndone { uri, shown, outcome: UndoOutcome::Conflict, reason: Some(reason) },
         }
     }
 
-    async fn undo_at(&self, place: Place, editor: &dyn Editor, store: &dyn Store) -> Result<UndoOutcome, String> {
+    async fn undo_at(&self, place: Place, editor: &dyn Editor, store: &dyn Store) -> Result<Done, String> {
         let (plan, now) = self.plan(&place, editor, store).await?;
         self.follow(plan, now, place, editor).await
     }
@@ -301,7 +315,7 @@ impl Document {
         to: &Place,
         editor: &dyn Editor,
         store: &dyn Store,
-    ) -> Result<UndoOutcome, String> {
+    ) -> Result<Done, String> {
         let (plan, now) = self.plan(&place, editor, store).await?;
         let base = match (&plan, now) {
             (Plan::Conflict { .. } | Plan::Delete, now) => return self.follow(plan, now, place, editor).await,
@@ -309,9 +323,10 @@ impl Document {
             (_, None) => return self.follow(plan, None, to.clone(), editor).await,
             (_, Some(now)) => now,
         };
-        apply(editor, place, What::Rename { base: base.clone(), to: to.clone() }).await?;
+        let renamed = apply(editor, place, What::Rename { base: base.clone(), to: to.clone() }).await?;
         let named = |reason| format!("it has its old name again, and nothing else of it was undone: {reason}");
-        self.follow(plan, Some(base), to.clone(), editor).await.map_err(named)
+        let (outcome, note) = self.follow(plan, Some(base), to.clone(), editor).await.map_err(named)?;
+        Ok((outcome, both(renamed.note, note)))
     }
 
     async fn plan(
@@ -337,23 +352,33 @@ impl Document {
         now: Option<Snapshot>,
         place: Place,
         editor: &dyn Editor,
-    ) -> Result<UndoOutcome, String> {
+    ) -> Result<Done, String> {
         match (plan, now) {
             (Plan::Conflict { reason }, _) => Err(reason),
             (Plan::Restored(patch), Some(base)) => change(editor, place, base, patch, UndoOutcome::Restored).await,
             (Plan::Merged(patch), Some(base)) => change(editor, place, base, patch, UndoOutcome::Merged).await,
             (Plan::Delete, Some(base)) => {
-                apply(editor, place, What::Delete { base, or_empty: true }).await.map(|_| UndoOutcome::Restored)
+                let applied = apply(editor, place.clone(), What::Delete { base, or_empty: true }).await?;
+                let left = (!matches!(applied.fate, Fate::Deleted { .. })).then(|| {
+                    if place.path().is_some_and(Path::exists) {
+                        "its text was taken out in the editor, which cannot delete an open file: on disk it is as it was before the \
+                         undo; close it and delete the file, or save it empty"
+                            .to_owned()
+                    } else {
+                        "its text was taken out, and the empty document is still open".to_owned()
+                    }
+                });
+                Ok((UndoOutcome::Restored, both(left, applied.note)))
             }
             (Plan::Restore { text, merged }, _) => {
                 let gone = self.gone().cloned().unwrap_or_default();
                 let mark = if gone.bom { "\u{feff}" } else { "" };
                 let charset = gone.charset.as_deref().and_then(Charset::named).unwrap_or_default();
                 let base = Snapshot::detached(mark, "").kept_in(charset).with_rope(text);
-                apply(editor, place, What::Restore { base, mode: gone.mode }).await?;
-                Ok(if merged { UndoOutcome::Merged } else { UndoOutcome::Restored })
+                let applied = apply(editor, place, What::Restore { base, mode: gone.mode }).await?;
+                Ok((if merged { UndoOutcome::Merged } else { UndoOutcome::Restored }, applied.note))
             }
-            (Plan::Nothing, _) | (_, None) => Ok(UndoOutcome::Restored),
+            (Plan::Nothing, _) | (_, None) => Ok((UndoOutcome::Restored, None)),
         }
     }
 
@@ -429,26 +454,32 @@ impl<'a> At<'a> {
     }
 }
 
+/// Two things that there may be to know of a document, as one.
+fn both(first: Option<String>, second: Option<String>) -> Option<String> {
+    let all: Vec<String> = first.into_iter().chain(second).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
 async fn change(
     editor: &dyn Editor,
     place: Place,
     base: Snapshot,
     patch: Patch,
     planned: UndoOutcome,
-) -> Result<UndoOutcome, String> {
+) -> Result<Done, String> {
     if patch.is_empty() {
-        return Ok(planned);
+        return Ok((planned, None));
     }
-    let rebased = apply(editor, place, What::Edit { base, patch }).await?;
+    let applied = apply(editor, place, What::Edit { base, patch }).await?;
     // Typed this very moment: then it is not what it was before the run.
-    Ok(if rebased { UndoOutcome::Merged } else { planned })
+    Ok((if applied.rebased { UndoOutcome::Merged } else { planned }, applied.note))
 }
 
-/// Whether it had to be moved over something typed meanwhile.
-async fn apply(editor: &dyn Editor, place: Place, what: What) -> Result<bool, String> {
+/// Makes a change of the undo, or says why it is not made.
+async fn apply(editor: &dyn Editor, place: Place, what: What) -> Result<Applied, String> {
     let label = format!("Undo: the changes of a run in {place}");
     match editor.apply(Change { place, label, what, cancel: CancellationToken::new() }).await {
-        Outcome::Applied(applied) => Ok(applied.rebased),
+        Outcome::Applied(applied) => Ok(applied),
         Outcome::Conflict { reason, .. } | Outcome::Refused { reason } => Err(reason),
         Outcome::NotConfirmed { reason, .. } => Err(format!("it is not confirmed that it was undone: {reason}")),
         Outcome::Proposed(_) => Err("the change was only proposed".to_owned()),

@@ -85,6 +85,17 @@ pub enum FindError {
         /// What it reads.
         text: String,
     },
+    /// The old text is there without its escapes, and the new one can be read in two ways.
+    #[error(
+        "{nth}: the old text is in the file only with its escapes taken off, and it is not clear whether {escapes} in the new text \
+         loses its backslash too; write both texts as they stand in the file, not escaped"
+    )]
+    Escapes {
+        /// Which part.
+        nth: Nth,
+        /// Which escapes of the new text the old one does not have.
+        escapes: String,
+    },
     /// What an old text with a left-out middle asks cannot be done.
     #[error("{nth}: {why}")]
     Elided {
@@ -102,6 +113,16 @@ pub enum FindError {
         anchor: String,
         /// Where it was looked for, or nothing.
         behind: String,
+    },
+    /// The line that the numbers of `@@` name is none that lines can be put behind.
+    #[error("{nth}: its lines go behind line {line}, {why}")]
+    Numbered {
+        /// Which part.
+        nth: Nth,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with that, and the cure.
+        why: String,
     },
     /// Two parts meet.
     #[error("{first} and {second} overlap; make them one")]

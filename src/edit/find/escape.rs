@@ -11,13 +11,23 @@ pub(super) fn unescaped(old: &str, new: &str) -> Vec<(String, String)> {
     let mut readings: Vec<(String, String)> = Vec::new();
     let quotes: Vec<char> = shown.iter().copied().filter(|kind| matches!(kind, '"' | '\'')).collect();
     let all: &[char] = &['n', 't', 'r', '"', '\'', '\\', '/'];
-    for kinds in [if wholly { all } else { &[] }, quotes.as_slice(), shown.as_slice()] {
+    // Nobody escapes a break and leaves the rest alone, so then the whole is all that these can mean.
+    let only_shown: &[char] = if wholly && shown.contains(&'n') { &[] } else { shown.as_slice() };
+    for kinds in [if wholly { all } else { &[] }, quotes.as_slice(), only_shown] {
         let reading = (without(old, kinds), without(new, kinds));
         if reading.0 != old && !readings.contains(&reading) {
             readings.push(reading);
         }
     }
     readings
+}
+
+/// The escapes that a new text has and its old one has not.
+pub(super) fn only_new(old: &str, new: &str) -> String {
+    let shown = kinds(old);
+    let only: Vec<String> =
+        kinds(new).into_iter().filter(|kind| !shown.contains(kind)).map(|kind| format!("\\{kind}")).collect();
+    only.join(", ")
 }
 
 /// What stands behind the backslashes of a text.

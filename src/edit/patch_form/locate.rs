@@ -1,7 +1,9 @@
 //! Finding the chunks of a section in the file's text.
 
+use std::iter;
+
 use super::Chunk;
-use crate::edit::find::{FindError, Found, Nth, Piece, Placed, Text, Tier, Wanted, patch, place};
+use crate::edit::find::{FindError, Found, Nth, Piece, Placed, Text, Tier, Wanted, ambiguous, patch, place};
 use crate::edit::lf::LfText;
 use crate::text::Snapshot;
 
@@ -29,14 +31,13 @@ pub fn locate(base: &Snapshot, chunks: &[Chunk]) -> Result<Found, FindError> {
 }
 
 fn one(text: &Text<'_>, nth: Nth, chunk: &Chunk, from: usize) -> Result<Placed, FindError> {
-    let mut region = Region { from, within: None };
+    let mut region = Region { from, within: None, named: Vec::new() };
     for anchor in &chunk.anchors {
         region = below(text, nth, anchor, &region)?;
     }
     let (old, new) = (chunk.old_text(), chunk.new_text());
     if old.is_empty() {
-        let at = if chunk.anchors.is_empty() || chunk.at_end { text.text().len() } else { region.from };
-        return Ok(inserted(text, at, new));
+        return Ok(inserted(text, unbound(text, nth, chunk, &region)?, new));
     }
     let wanted = Wanted {
         line: chunk.line,
@@ -49,12 +50,40 @@ fn one(text: &Text<'_>, nth: Nth, chunk: &Chunk, from: usize) -> Result<Placed, 
     place(text, nth, &wanted).map_err(|error| above(text, error, &wanted))
 }
 
+/// Where lines go that come without any that are there: behind the line that the numbers of a header name, else below the one
+/// line that its text names, else to the end of the file.
+fn unbound(text: &Text<'_>, nth: Nth, chunk: &Chunk, region: &Region) -> Result<usize, FindError> {
+    let end = text.text().len();
+    if chunk.at_end {
+        return Ok(end);
+    }
+    if let Some(line) = chunk.line {
+        // Behind the last break stands a line only where there is text in it.
+        let lines = text.lines() - usize::from(text.line(text.lines() - 1).is_empty());
+        let at = text.start(line.min(lines));
+        let why = if line > lines {
+            format!("and the file has {lines}; read it again, or name a line that is there")
+        } else if at < region.from {
+            "which is above the chunk or the @@ line before it; write the chunks from top to bottom".to_owned()
+        } else {
+            return Ok(at);
+        };
+        return Err(FindError::Numbered { nth, line, why });
+    }
+    if let ([_, _, ..], Some(anchor)) = (region.named.as_slice(), chunk.anchors.last()) {
+        return Err(ambiguous(text, nth, &format!("the line {anchor:?} of @@"), &region.named));
+    }
+    Ok(if chunk.anchors.is_empty() { end } else { region.from })
+}
+
 /// Where a chunk is looked for.
 struct Region {
     /// A line's start.
     from: usize,
     /// The end of what stands indented below the line that `@@` names, where one line alone does.
     within: Option<usize>,
+    /// The starts of all lines that the last `@@` may name.
+    named: Vec<usize>,
 }
 
 /// What is behind the first line that an anchor names: one that reads so, else one that begins so, else one that holds it.
@@ -67,8 +96,10 @@ fn below(text: &Text<'_>, nth: Nth, anchor: &str, region: &Region) -> Result<Reg
         if let Some(line) = lines.next() {
             // Inside the block of the anchor before it may well be the only one.
             let end = region.within.filter(|&end| text.start(line) < end).unwrap_or(text.text().len());
-            let alone = lines.next().is_none_or(|second| text.start(second) >= end);
-            return Ok(Region { from: text.start(line + 1), within: alone.then(|| block_end(text, line)) });
+            let named: Vec<usize> =
+                iter::once(line).chain(lines).map(|line| text.start(line)).take_while(|&start| start < end).collect();
+            let within = (named.len() < 2).then(|| block_end(text, line));
+            return Ok(Region { from: text.start(line + 1), within, named });
         }
     }
     let behind = if first == 0 { String::new() } else { format!(" from line {} on", first + 1) };

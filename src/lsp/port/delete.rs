@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use ropey::Rope;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower_lsp::ls_types::{
     DeleteFile, DeleteFileOptions, DocumentChangeOperation, DocumentChanges, OptionalVersionedTextDocumentIdentifier,
@@ -15,13 +17,16 @@ use crate::crash;
 use crate::disk::{self, WriteError};
 use crate::edit::{Hunk, Patch};
 use crate::editor::{Applied, Editor, Fate, Outcome, Place, ReadError};
+use crate::lsp::documents::Report;
 use crate::protocol::{HunkView, Position, Range};
-use crate::text::Snapshot;
+use crate::text::{Charset, Snapshot};
 
 /// How long the editor may take to answer.
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long a file that the editor says it has taken away may still be there.
 const GONE: Duration = Duration::from_secs(2);
+/// How long the editor may take to tell that it has closed the document of a file that is gone.
+const CLOSED: Duration = Duration::from_millis(200);
 /// How often it is looked for meanwhile.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -52,7 +57,7 @@ impl EditorPort {
         label: String,
         cancel: &CancellationToken,
     ) -> Outcome {
-        let Some(now) = self.documents.snapshot(uri.as_str()) else {
+        let Some((now, mut reports)) = self.documents.watch(uri.as_str()) else {
             return Outcome::Refused { reason: format!("{place} was closed in the editor meanwhile") };
         };
         if now.rope() != base.rope() {
@@ -73,15 +78,23 @@ impl EditorPort {
             return Outcome::Refused { reason };
         }
         if !(is_file && able) {
+            drop(reports);
             let all = Hunk { range: 0..now.rope().len_bytes(), new: String::new() };
             return self.applier.apply(uri, &now, &Patch::joined([all]), &label, cancel).await;
         }
         // What it takes to put the file back as it was; an editor's snapshot does not say it.
         let at = place.clone();
-        let file = tokio::task::spawn_blocking(move || disk::kept(&at)).await.ok().flatten();
-        let (mode, kept) = match file {
-            Some((mode, file)) => (Some(mode), file.with_rope(now.rope().clone())),
-            None => (None, now.clone()),
+        let file = match tokio::task::spawn_blocking(move || disk::kept(&at)).await {
+            Ok(Ok(file)) => Some(file),
+            Ok(Err(ReadError::Missing(_))) => None,
+            Ok(Err(error)) => {
+                let reason =
+                    format!("{error}; deleted, it could not be put back, so it stays; the person can delete it");
+                return Outcome::Refused { reason };
+            }
+            Err(error) => {
+                return Outcome::Refused { reason: format!("{place} could not be read: {}", crash::why(&error)) };
+            }
         };
         match timeout(ANSWER, self.client.apply_edit(label, deletion(uri, &now))).await {
             Ok(Ok(reply)) if reply.applied => {}
@@ -100,7 +113,19 @@ impl EditorPort {
             let at = place.clone();
             let there = tokio::task::spawn_blocking(move || disk::read(&at)).await;
             if matches!(there, Ok(Err(ReadError::Missing(_)))) {
-                return self.gone(place, &kept, mode);
+                let typed = last_typed(&mut reports).await;
+                let note = typed.as_ref().map(|_| {
+                    format!("Text was typed in {place} as it was deleted. It is not lost: undoing the deletion brings it back.")
+                });
+                let text = typed.as_ref().unwrap_or(now.rope());
+                let (kept, mode) = match file {
+                    Some((mode, file)) => (held(&file, text), Some(mode)),
+                    None => (now.with_rope(text.clone()), None),
+                };
+                return match self.gone(place, &kept, mode) {
+                    Outcome::Applied(applied) => Outcome::Applied(Applied { note, ..applied }),
+                    other => other,
+                };
             }
             if Instant::now() > deadline {
                 let reason = format!("the editor says that {place} is deleted, but the file is still there");
@@ -116,7 +141,8 @@ impl EditorPort {
         match tokio::task::spawn_blocking(move || disk::restore(&at, &held, mode)).await {
             Ok(Ok(())) => {
                 let made = self.whole_file(&place, &base.rope().to_string());
-                Outcome::Applied(Applied { now: base.clone(), back: (base, made.back.1), ..made })
+                // It was there before the run, so nobody may take it for one that the run has made.
+                Outcome::Applied(Applied { now: base.clone(), back: (base, made.back.1), created: false, ..made })
             }
             Ok(Err(error)) => Outcome::Refused { reason: error.to_string() },
             Err(error) => Outcome::Refused { reason: format!("{place} could not be put back: {}", crash::why(&error)) },
@@ -130,7 +156,7 @@ impl EditorPort {
         let start = Position::default();
         let hunk =
             HunkView { id: String::new(), range: Range { start, end: start }, old_text, new_text: String::new() };
-        let now = base.with_rope(ropey::Rope::new());
+        let now = base.with_rope(Rope::new());
         Outcome::Applied(Applied {
             uri: self.uri(place),
             hunks: vec![hunk],
@@ -142,6 +168,30 @@ impl EditorPort {
             now,
         })
     }
+}
+
+/// The text that a document had in the end, when it was changed since it is watched. An editor tells of changes before it closes the
+/// document, and of its closing somewhat after the file is gone.
+async fn last_typed(reports: &mut UnboundedReceiver<Report>) -> Option<Rope> {
+    let deadline = Instant::now() + CLOSED;
+    let mut last = None;
+    while let Ok(Some(report)) = timeout_at(deadline, reports.recv()).await {
+        // Some editors empty a buffer that they close, which nobody typed.
+        let texts = report.changes.into_iter().map(|(_, text)| text).filter(|text| text.len_bytes() > 0);
+        last = texts.last().or(last);
+    }
+    last
+}
+
+/// What a file is put back as: the text of its buffer, with the file's mark, and in its encoding where that has all of the text.
+fn held(file: &Snapshot, text: &Rope) -> Snapshot {
+    let mut text = text.clone();
+    // Some clients send the mark as text.
+    if file.bom() && text.get_char(0) == Some('\u{feff}') {
+        text.remove(0..1);
+    }
+    let held = file.with_rope(text);
+    if held.charset().encode(held.rope(), held.bom()).is_ok() { held } else { held.kept_in(Charset::default()) }
 }
 
 /// The request to delete a file. The edit before it changes nothing, but it names the version: an editor that looks at

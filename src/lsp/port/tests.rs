@@ -245,6 +245,78 @@ async fn an_open_file_is_deleted_through_the_editor() {
     assert!(world.top.join("b.txt").exists());
 }
 
+/// Deletes an open file through an editor that does `first` before it, and puts it back; what was told, and the bytes then.
+async fn deleted_and_restored(
+    bytes: &[u8],
+    open: &str,
+    first: impl FnOnce(&World, &Place),
+) -> (Option<String>, Vec<u8>) {
+    let mut world = World::new(Caps { delete_files: true, ..Caps::default() }).await;
+    let place = world.file("a.txt", "");
+    let (path, uri) = (world.top.join("a.txt"), world.port.uri(&place));
+    fs::write(&path, bytes).expect("written");
+    world.documents.open(&uri, "text", 1, open);
+    let base = world.port.buffer(&place).expect("open");
+    let outcome = world.send(&place, What::Delete { base, or_empty: false });
+    world
+        .answer(|world, _| {
+            first(world, &place);
+            fs::remove_file(&path).expect("removed");
+            world.documents.close(&uri);
+        })
+        .await;
+    let outcome = outcome.await.expect("no panic");
+    let Outcome::Applied(gone) = outcome else { panic!("{outcome:?}") };
+    let crate::editor::Fate::Deleted { mode } = gone.fate else { panic!("{:?}", gone.fate) };
+    // As undo does it: the mark and the encoding, and the text by itself.
+    let (after, back) = &gone.back;
+    let base = after.with_rope(back.apply(after.rope()));
+    let outcome = world.send(&place, What::Restore { base, mode }).await.expect("no panic");
+    assert!(matches!(outcome, Outcome::Applied(_)), "{outcome:?}");
+    (gone.note, fs::read(&path).expect("there"))
+}
+
+#[tokio::test]
+async fn an_open_file_is_put_back_in_its_encoding_or_else_in_utf_8() {
+    let kept = deleted_and_restored(b"d\xe9j\xe0 vu\n", "d\u{e9}j\u{e0} lu\n", |_, _| {}).await;
+    assert_eq!(kept, (None, b"d\xe9j\xe0 lu\n".to_vec()));
+    let arrow = deleted_and_restored(b"d\xe9j\xe0 vu\n", "d\u{e9}j\u{e0} \u{2192} vu\n", |_, _| {}).await;
+    assert_eq!(arrow, (None, "d\u{e9}j\u{e0} \u{2192} vu\n".as_bytes().to_vec()));
+}
+
+#[tokio::test]
+async fn a_byte_order_mark_that_the_client_sends_is_put_back_once() {
+    let marked = b"\xef\xbb\xbfone\n";
+    assert_eq!(deleted_and_restored(marked, "\u{feff}one\n", |_, _| {}).await, (None, marked.to_vec()));
+    assert_eq!(deleted_and_restored(marked, "one\n", |_, _| {}).await, (None, marked.to_vec()));
+}
+
+#[tokio::test]
+async fn what_is_typed_as_a_file_is_deleted_is_in_the_undo() {
+    let (note, bytes) =
+        deleted_and_restored(b"one\n", "one\n", |world, place| world.report(place, &[typed(0, "typed ")])).await;
+    assert_eq!(String::from_utf8_lossy(&bytes), "typed one\n");
+    let told = "Text was typed in a.txt as it was deleted. It is not lost: undoing the deletion brings it back.";
+    assert_eq!(note.as_deref(), Some(told));
+    let empties = |world: &World, place: &Place| {
+        world.report(place, &[ContentChange { range: None, text: String::new() }]);
+    };
+    let (note, bytes) = deleted_and_restored(b"one\n", "one\n", empties).await;
+    assert_eq!((note, bytes.as_slice()), (None, &b"one\n"[..]), "an editor may empty what it closes");
+}
+
+#[tokio::test]
+async fn an_open_file_that_could_not_be_put_back_is_not_deleted() {
+    let world = World::new(Caps { delete_files: true, ..Caps::default() }).await;
+    let place = world.open("a.txt", "one\n");
+    fs::write(world.top.join("a.txt"), b"one\xff\0\n").expect("written");
+    let base = world.port.buffer(&place).expect("open");
+    let outcome = world.send(&place, What::Delete { base, or_empty: false });
+    let reason = refusal(outcome.await.expect("no panic"));
+    assert!(reason.ends_with("deleted, it could not be put back, so it stays; the person can delete it"), "{reason}");
+    assert!(world.top.join("a.txt").exists());
+}
+
 #[tokio::test]
 async fn an_editor_that_cannot_delete_is_asked_to_take_the_text_out() {
     let mut world = World::new(Caps::default()).await;
@@ -365,7 +437,7 @@ async fn a_deleted_file_is_put_back_with_its_mark_its_encoding_and_its_mode() {
         let (after, back) = &gone.back;
         let base = after.with_rope(back.apply(after.rope()));
         let outcome = world.send(&place, What::Restore { base, mode }).await.expect("no panic");
-        assert!(matches!(outcome, Outcome::Applied(Applied { created: true, .. })), "{outcome:?}");
+        assert!(matches!(outcome, Outcome::Applied(Applied { created: false, .. })), "{outcome:?}");
         assert_eq!(fs::read(&path).expect("there"), bytes);
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o750);
         fs::remove_file(&path).expect("removed");

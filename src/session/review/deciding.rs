@@ -6,12 +6,13 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::landed::landed;
 use super::pending::{Gone, Kind, Pending, same};
 use super::{Decisions, Reviewed, Reviews, Select, kept, words};
 use crate::editor::{Applied, Change, Editor, Outcome, Place, ReadError, What};
-use crate::protocol::{Event, HunkView, Range, RunId};
+use crate::protocol::{Event, HunkView, RunId};
 use crate::session::journal::file_step;
-use crate::store::{Decided, Record, Verdict};
+use crate::store::{Back, Decided, Record, Verdict};
 
 /// What a rejected hunk is told with.
 const REFUSED: &str = "refused by the person";
@@ -61,9 +62,8 @@ impl Reviews {
         let _turn = self.deciding.lock().await;
         let mut decisions = Decisions::default();
         for (run, place, ids) in self.meant(editor.as_ref(), select) {
-            match self.accept_in(editor, run, &place, ids, may).await {
-                Ok(ids) => decisions.hunks.extend(ids),
-                Err(problem) => decisions.problems.push(problem),
+            if let Err(problem) = self.accept_in(editor, run, &place, ids, may, &mut decisions.hunks).await {
+                decisions.problems.push(problem);
             }
         }
         self.has_moved();
@@ -76,6 +76,7 @@ impl Reviews {
         meant.filter(|(_, _, ids)| !ids.is_empty()).collect()
     }
 
+    /// What is made goes to `done` at once: it stays when something behind it fails.
     async fn accept_in(
         self: &Arc<Self>,
         editor: &Arc<dyn Editor>,
@@ -83,9 +84,12 @@ impl Reviews {
         place: &Place,
         ids: Vec<String>,
         may: &May<'_>,
-    ) -> Result<Vec<String>, String> {
+        done: &mut Vec<String>,
+    ) -> Result<(), String> {
         may(place)?;
-        let mut done = Vec::new();
+        if self.lock().iter().any(|pending| is(pending, run, place) && pending.making) {
+            return Err(being_made(place));
+        }
         let rename = self.rename_among(run, place, &ids);
         let edits: Vec<String> =
             ids.into_iter().filter(|id| rename.as_ref().is_none_or(|(name, _)| name != id)).collect();
@@ -98,7 +102,7 @@ impl Reviews {
             let base = editor.read(place).await.map_err(|error| error.to_string())?;
             done.extend(self.make(editor, run, place, What::Rename { base, to }, vec![id]).await?);
         }
-        Ok(done)
+        Ok(())
     }
 
     /// The rename of a document, when it is among what is taken.
@@ -162,7 +166,7 @@ impl Reviews {
         let count = if ids.len() == 1 { "1 change".to_owned() } else { format!("{} changes", ids.len()) };
         let label = format!("Accept: {count} in {place}");
         let change = Change { place: place.clone(), label, what, cancel: CancellationToken::new() };
-        let _making = Making::begin(self, run, Some(place));
+        let making = Making::begin(self, run, Some(place));
         match editor.apply(change).await {
             Outcome::Applied(applied) => {
                 kept(self.made(editor.as_ref(), run, place, &ids, &applied, false)).await?;
@@ -177,6 +181,8 @@ impl Reviews {
                     let (reviews, editor, place) = (self.clone(), editor.clone(), place.clone());
                     // Ends when the editor port gives up watching, which is bounded in time.
                     tokio::spawn(async move {
+                        // Till then nothing else is made of it: it would be made twice.
+                        let _making = making;
                         let Ok(applied) = late.await else { return };
                         let answer = reviews.made(editor.as_ref(), run, &place, &ids, &applied, true);
                         if let Err(error) = kept(answer).await {
@@ -203,15 +209,16 @@ impl Reviews {
         applied: &Applied,
         late: bool,
     ) -> oneshot::Receiver<Result<(), String>> {
-        let hunks = named(applied, ids);
-        let (changed, contents) = {
-            let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-            let pieces = applied.back.1.hunks().len();
-            changes.entry(run).or_default().record(run, place, applied, &names(pieces, ids))
-        };
-        let decided = decided(run, &applied.uri, place, ids, Verdict::Accepted);
         let mut waiting = self.lock();
         let at = waiting.iter().position(|pending| is(pending, run, place));
+        let landed = landed(at.map(|at| &waiting[at]), ids, applied, editor.encoding());
+        let (hunks, pieces): (Vec<HunkView>, Vec<Back>) = landed.into_iter().unzip();
+        let (mut changed, contents) = {
+            let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+            changes.entry(run).or_default().record(run, place, applied, &hunks)
+        };
+        changed.change = pieces;
+        let decided = decided(run, &applied.uri, place, ids, Verdict::Accepted);
         let note = match at.map(|at| &waiting[at]) {
             Some(Pending { kind: Kind::Rename { id, to }, .. }) if ids.contains(id) => {
                 words::renamed(&place.to_string(), &to.to_string())
@@ -219,19 +226,23 @@ impl Reviews {
             Some(pending) => words::taken(pending, &hunks),
             None => format!("The person took what you had proposed in {place}."),
         };
-        let (uri, rebased, file) = (applied.uri.clone(), applied.rebased, file_step(applied));
-        let event = Event::EditApplied { uri, hunks, rebased, late, file };
-        let answer = self.post(Reviewed {
-            run,
-            records: vec![Record::Changed(Box::new(changed)), Record::Decided(decided)],
-            contents,
-            events: vec![event],
-            note: Some(note),
-        });
+        let (mut records, mut contents) =
+            (vec![Record::Changed(Box::new(changed)), Record::Decided(decided)], contents);
+        let mut gone = Vec::new();
         if let Some(at) = at {
             let pending = &mut waiting[at];
             pending.making = false;
-            let gone = settle(pending, editor, ids, applied);
+            gone = settle(pending, editor, ids, applied);
+            // Recorded together: what waits on is nowhere else to be found after a restart.
+            let (moved, texts) = pending.records_of_move();
+            records.extend(moved);
+            contents.extend(texts);
+        }
+        let (uri, rebased, file) = (applied.uri.clone(), applied.rebased, file_step(applied));
+        let event = Event::EditApplied { uri, hunks, rebased, late, file };
+        let answer = self.post(Reviewed { run, records, contents, events: vec![event], note: Some(note) });
+        if let Some(at) = at {
+            let pending = &waiting[at];
             self.let_go(pending, gone, editor);
             if pending.is_empty() {
                 waiting.remove(at);
@@ -246,19 +257,27 @@ impl Reviews {
     }
 
     /// Some of what waits here was made in a fork.
-    pub(in crate::session) fn accepted_elsewhere(&self, run: RunId, ids: &[String]) {
+    pub(in crate::session) fn accepted_elsewhere(&self, editor: &dyn Editor, run: RunId, ids: &[String]) {
         let mut waiting = self.lock();
         for pending in waiting.iter_mut().filter(|pending| pending.run == run) {
             let here: Vec<String> = pending.ids().into_iter().filter(|id| ids.contains(id)).collect();
             if here.is_empty() {
                 continue;
             }
+            let to = match &pending.kind {
+                Kind::Rename { id, to } if here.contains(id) => Some(to.clone()),
+                _ => None,
+            };
             pending.forget(&here);
             let decided = decided(run, &pending.uri, &pending.place, &here, Verdict::Accepted);
             let note = Some(format!("The person took what you had proposed in {}.", pending.place));
-            let records = vec![Record::Decided(decided)];
+            if let Some(to) = to {
+                pending.move_to(&to, editor.uri(&to));
+            }
+            let (moved, contents) = pending.records_of_move();
+            let records = [Record::Decided(decided)].into_iter().chain(moved).collect();
             // Told by the fork; whether it is kept here too, the next look at the text finds out.
-            drop(self.post(Reviewed { run, records, contents: Vec::new(), events: Vec::new(), note }));
+            drop(self.post(Reviewed { run, records, contents, events: Vec::new(), note }));
         }
         waiting.retain(|pending| !pending.is_empty());
     }
@@ -275,6 +294,10 @@ impl Reviews {
             for pending in waiting.iter_mut() {
                 let ids = select.picks(pending, editor);
                 if ids.is_empty() {
+                    continue;
+                }
+                if pending.making {
+                    decisions.problems.push(being_made(&pending.place));
                     continue;
                 }
                 if let Some(now) = editor.buffer(&pending.place) {
@@ -351,9 +374,9 @@ fn settle(pending: &mut Pending, editor: &dyn Editor, ids: &[String], applied: &
             Vec::new()
         }
         Kind::Rename { id, to } if ids.contains(id) => {
-            pending.place = to.clone();
-            pending.uri = editor.uri(to);
+            let to = to.clone();
             pending.kind = Kind::Edit;
+            pending.move_to(&to, editor.uri(&to));
             Vec::new()
         }
         Kind::Edit | Kind::Rename { .. } => {
@@ -366,22 +389,11 @@ fn settle(pending: &mut Pending, editor: &dyn Editor, ids: &[String], applied: &
     }
 }
 
-/// The places of an edit that has landed, under the names that they were proposed by. Where several came to touch they are one, and
-/// where the editor made more of them the last ones share a name.
-fn named(applied: &Applied, ids: &[String]) -> Vec<HunkView> {
-    let names = names(applied.hunks.len(), ids);
-    applied.hunks.iter().zip(names).map(|(hunk, name)| HunkView { id: name.id, ..hunk.clone() }).collect()
-}
-
-/// So many places that only have names.
-fn names(count: usize, ids: &[String]) -> Vec<HunkView> {
-    let name = |at: usize| HunkView {
-        id: ids.get(at).or(ids.last()).cloned().unwrap_or_default(),
-        range: Range::default(),
-        old_text: String::new(),
-        new_text: String::new(),
-    };
-    (0..count).map(name).collect()
+/// Why nothing can be done with what waits in a document just now.
+pub(super) fn being_made(place: &Place) -> String {
+    format!(
+        "{place} is being changed at this moment, and the editor has not shown the change yet; try it again when it has"
+    )
 }
 
 fn decided(run: RunId, uri: &str, place: &Place, ids: &[String], verdict: Verdict) -> Decided {

@@ -21,6 +21,8 @@ pub(in crate::session) struct Pending {
     pub(super) proposal: Proposal,
     /// Whether some of it is being made at this moment. What the text holds then says nothing about what the person did.
     pub(super) making: bool,
+    /// What empties the record under the place that it had before, once it has moved.
+    left: Option<store::Proposed>,
 }
 
 /// What is done with the document.
@@ -46,7 +48,14 @@ pub(super) struct Gone {
 
 impl Pending {
     pub(super) fn new(run: RunId, place: &Place, uri: String, kind: Kind, base: Rope) -> Self {
-        Self { run, place: place.clone(), uri, kind, proposal: Proposal::new(base), making: false }
+        Self { run, place: place.clone(), uri, kind, proposal: Proposal::new(base), making: false, left: None }
+    }
+
+    /// It waits at another place from now on.
+    pub(super) fn move_to(&mut self, place: &Place, uri: String) {
+        self.left = Some(Self::new(self.run, &self.place, self.uri.clone(), Kind::Edit, Rope::new()).record().0);
+        self.place = place.clone();
+        self.uri = uri;
     }
 
     /// One hunk and nothing else: a document that is made or taken away.
@@ -143,8 +152,21 @@ impl Pending {
         }
     }
 
+    /// What is to be recorded of it now, and the texts that this names: also that it is no longer where it was before.
+    pub(super) fn records(&mut self) -> (Vec<store::Record>, Vec<Vec<u8>>) {
+        let (record, text) = self.record();
+        let left = self.left.take().map(|left| (left, Vec::new()));
+        let records = left.into_iter().chain([(record, text)]);
+        records.map(|(record, text)| (store::Record::Proposed(Box::new(record)), text)).unzip()
+    }
+
+    /// The same when it has moved and is not recorded at its new place yet; else nothing.
+    pub(super) fn records_of_move(&mut self) -> (Vec<store::Record>, Vec<Vec<u8>>) {
+        if self.left.is_some() { self.records() } else { Default::default() }
+    }
+
     /// What is recorded of it, and the text that this names.
-    pub(super) fn record(&self) -> (store::Proposed, Vec<u8>) {
+    fn record(&self) -> (store::Proposed, Vec<u8>) {
         let text: Vec<u8> = self.proposal.base().bytes().collect();
         let piece = |Proposed { id, hunk }: &Proposed| Back {
             hunk: id.clone(),
@@ -199,6 +221,7 @@ impl Pending {
             kind,
             proposal: Proposal::restored(base, record.hunks.iter().map(hunk).collect())?,
             making: false,
+            left: None,
         })
     }
 }

@@ -1,40 +1,46 @@
 //! The editor of a run that asks for everything: it shows what the run proposes as if it were made, and turns its changes into
 //! more of that.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use ropey::Rope;
 use tokio::sync::oneshot;
 
+use super::deciding::being_made;
 use super::pending::{Kind, Pending, same};
+use super::withdrawing::Step;
 use super::{Reviewed, Reviews, kept};
 use crate::edit::{Composed, Patch};
 use crate::editor::{Applied, Change, Editor, Fate, Outcome, Place, ReadError, What};
 use crate::protocol::{Event, RunId};
-use crate::store::Record;
 use crate::text::{Encoding, Snapshot};
 
 /// The language of a file that is not there yet: nobody has said.
-const UNKNOWN: &str = "";
+pub(super) const UNKNOWN: &str = "";
 
 /// What stands between a run and the editor.
 pub(in crate::session) struct Reviewing {
-    run: RunId,
-    real: Arc<dyn Editor>,
-    reviews: Arc<Reviews>,
+    pub(super) run: RunId,
+    pub(super) real: Arc<dyn Editor>,
+    pub(super) reviews: Arc<Reviews>,
     /// Hunks proposed so far.
     count: AtomicU32,
+    /// What can be withdrawn, the newest last. A std mutex: held for a look, never across an await.
+    pub(super) steps: Mutex<VecDeque<Step>>,
 }
 
 /// What a change comes to, and whether that is kept.
 type Put = Result<Offered, Box<Outcome>>;
+/// A document: its present text, what the run sees of it, and what the editor has.
+type Seen = (Rope, Result<Snapshot, ReadError>, Result<Snapshot, ReadError>);
 type Offered = (Applied, oneshot::Receiver<Result<(), String>>);
 
 impl Reviewing {
     pub(in crate::session) fn new(run: RunId, real: Arc<dyn Editor>, reviews: Arc<Reviews>) -> Self {
-        Self { run, real, reviews, count: AtomicU32::new(0) }
+        Self { run, real, reviews, count: AtomicU32::new(0), steps: Mutex::default() }
     }
 
     /// Unlike those of edits that are applied or rejected at once, which the run numbers itself.
@@ -98,33 +104,71 @@ impl Reviewing {
         shown
     }
 
+    /// Whether a document can have this name; or why not. The name that it has in the editor is its own again.
+    async fn may_become(&self, place: &Place, to: &Place) -> Result<(), String> {
+        let is_back = !same(place, to) && same(&self.source(place), to);
+        match self.real.read(to).await {
+            Err(ReadError::Missing(_)) => {}
+            Ok(_) if is_back => {}
+            Ok(_) => return Err(format!("{to} exists already")),
+            Err(error) => return Err(error.to_string()),
+        }
+        let waiting = self.reviews.lock();
+        let takes = |pending: &Pending| {
+            pending.run == self.run
+                && !(same(&pending.place, place) || is_to(pending, place))
+                && (same(&pending.place, to) || is_to(pending, to))
+        };
+        match waiting.iter().any(takes) {
+            true => {
+                Err(format!("what is proposed already needs the name {to}; decide on that first, or take another name"))
+            }
+            false => Ok(()),
+        }
+    }
+
     fn propose(&self, change: Change, real: Result<Snapshot, ReadError>) -> Put {
         let mut waiting = self.reviews.lock();
         let Change { place, what, .. } = change;
         let present = real.as_ref().map_or_else(|_| Rope::new(), |real| real.rope().clone());
+        let mine =
+            |pending: &&Pending| pending.run == self.run && (same(&pending.place, &place) || is_to(pending, &place));
+        if waiting.iter().find(mine).is_some_and(|pending| pending.making) {
+            return Err(refused(being_made(&place)));
+        }
         let shown = self.over(&mut waiting, &place, real.clone());
+        let step = Step::begin(&waiting, self.run, &place, &what);
+        let put = self.propose_what(&mut waiting, &place, what, (present, shown, real));
+        if let Ok((proposed, _)) = &put {
+            self.remember(step.end(&waiting, self.run, proposed));
+        }
+        put
+    }
+
+    fn propose_what(&self, waiting: &mut Vec<Pending>, place: &Place, what: What, seen: Seen) -> Put {
+        let (present, shown, real) = seen;
         match what {
             What::Edit { base, patch } => {
                 let now = shown.map_err(|error| refused(error.to_string()))?;
-                self.edit(&mut waiting, &place, present, now, &base, &patch)
+                self.edit(waiting, place, present, now, &base, &patch)
             }
             What::Create { text } => match shown {
-                Err(ReadError::Missing(_)) => self.create(&mut waiting, &place, real.ok(), text),
+                Err(ReadError::Missing(_)) => self.create(waiting, place, real.ok(), text),
                 Err(error) => Err(refused(error.to_string())),
                 Ok(_) => Err(refused(format!("{place} exists already"))),
             },
             What::Delete { base, .. } => {
-                let now = unchanged(&place, shown, &base)?;
-                self.delete(&mut waiting, &place, present, &now)
+                let now = unchanged(place, shown, &base)?;
+                self.delete(waiting, place, present, &now)
             }
             What::Restore { base, .. } => match shown {
-                Err(ReadError::Missing(_)) => self.create(&mut waiting, &place, real.ok(), base.rope().to_string()),
+                Err(ReadError::Missing(_)) => self.create(waiting, place, real.ok(), base.rope().to_string()),
                 Err(error) => Err(refused(error.to_string())),
                 Ok(_) => Err(refused(format!("{place} exists already"))),
             },
             What::Rename { base, to } => {
-                let now = unchanged(&place, shown, &base)?;
-                self.rename(&mut waiting, &place, present, now, to)
+                let now = unchanged(place, shown, &base)?;
+                self.rename(waiting, place, present, now, to)
             }
         }
     }
@@ -152,42 +196,6 @@ impl Reviewing {
             pending.proposal.compose(&patch, || self.id())
         };
         Ok(self.put(waiting, at, &composed, after, patch.inverse(now.rope()), rebased))
-    }
-
-    /// Takes out what was proposed last, as long as all of it waits; gives whether that is kept.
-    fn undo_last(
-        &self,
-        place: &Place,
-        proposed: &Applied,
-        real: Result<Snapshot, ReadError>,
-    ) -> Option<oneshot::Receiver<Result<(), String>>> {
-        let mut waiting = self.reviews.lock();
-        let mine =
-            |pending: &Pending| pending.run == self.run && (same(&pending.place, place) || is_to(pending, place));
-        let at = waiting.iter().position(mine)?;
-        let pending = &mut waiting[at];
-        let ids: Vec<String> = proposed.hunks.iter().map(|hunk| hunk.id.clone()).collect();
-        if !ids.iter().all(|id| pending.ids().contains(id)) {
-            return None;
-        }
-        if pending.kind == Kind::Edit {
-            let present = real.as_ref().ok()?.rope().clone();
-            let now = self.over(&mut waiting, place, real).ok()?;
-            let (base, patch) = &proposed.back;
-            return self.edit(&mut waiting, place, present, now, base, patch).ok().map(|(_, answer)| answer);
-        }
-        let mut composed = Composed { new: Vec::new(), replaced: ids };
-        // The changes of a renamed file's text were proposed before, and wait on.
-        pending.forget(&composed.replaced);
-        if pending.kind == Kind::Delete {
-            // What was proposed before it was to go stands in the text before.
-            let (after, back) = &proposed.back;
-            let before = back.apply(after.rope());
-            composed.new = pending.proposal.compose(&Patch::exact(real.ok()?.rope(), &before), || self.id()).new;
-        }
-        pending.kind = Kind::Edit;
-        let now = Snapshot::detached("", UNKNOWN);
-        Some(self.put(&mut waiting, at, &composed, now, Patch::default(), false).1)
     }
 
     fn create(&self, waiting: &mut Vec<Pending>, place: &Place, real: Option<Snapshot>, text: String) -> Put {
@@ -238,8 +246,7 @@ impl Reviewing {
         match &pending.kind {
             Kind::Create => {
                 composed.replaced = pending.ids();
-                pending.uri = self.real.uri(&to);
-                pending.place = to;
+                pending.move_to(&to, self.real.uri(&to));
                 pending.whole(id, Rope::new(), now.rope().to_string());
             }
             // Back to where it is.
@@ -275,7 +282,7 @@ impl Reviewing {
     }
 
     /// Hands what is proposed from now on to be recorded and told.
-    fn put(
+    pub(super) fn put(
         &self,
         waiting: &mut Vec<Pending>,
         at: usize,
@@ -284,7 +291,7 @@ impl Reviewing {
         back: Patch,
         rebased: bool,
     ) -> Offered {
-        let pending = &waiting[at];
+        let pending = &mut waiting[at];
         let hunks = pending.told(self.real.encoding(), |id| composed.new.iter().any(|new| new == id));
         let (operation, to) = match &pending.kind {
             Kind::Edit => (None, None),
@@ -300,15 +307,15 @@ impl Reviewing {
             operation: operation.map(str::to_owned),
             to,
         };
-        let (record, text) = pending.record();
+        let (records, contents) = pending.records();
         let pending_kind = pending.kind.clone();
         let created = pending_kind == Kind::Create;
         let uri = pending.uri.clone();
         let nothing_new = composed.new.is_empty() && composed.replaced.is_empty();
         let answer = self.reviews.post(Reviewed {
             run: self.run,
-            records: vec![Record::Proposed(Box::new(record))],
-            contents: vec![text],
+            records,
+            contents,
             events: if nothing_new { Vec::new() } else { vec![event] },
             note: None,
         });
@@ -341,7 +348,7 @@ fn unchanged(place: &Place, shown: Result<Snapshot, ReadError>, base: &Snapshot)
 }
 
 /// Whether a document shall have its name from a rename.
-fn is_to(pending: &Pending, place: &Place) -> bool {
+pub(super) fn is_to(pending: &Pending, place: &Place) -> bool {
     matches!(&pending.kind, Kind::Rename { to, .. } if same(to, place))
 }
 
@@ -388,6 +395,11 @@ impl Editor for Reviewing {
         if change.cancel.is_cancelled() {
             return stopped();
         }
+        if let What::Rename { to, .. } = &change.what
+            && let Err(reason) = self.may_become(&change.place, to).await
+        {
+            return Outcome::Refused { reason };
+        }
         let (proposed, answer) = match self.propose(change, real) {
             Ok(proposed) => proposed,
             Err(outcome) => return *outcome,
@@ -402,8 +414,11 @@ impl Editor for Reviewing {
     }
 
     async fn withdraw(&self, place: &Place, proposed: &Applied) -> bool {
-        let real = self.real.read(&self.source(place)).await;
-        let Some(answer) = self.undo_last(place, proposed, real) else { return false };
+        // Not while the person's decision on it is being carried out.
+        let _turn = self.reviews.turn().await;
+        let Some((step, home)) = self.newest(place, proposed) else { return false };
+        let real = self.real.read(&home).await;
+        let Some(answer) = self.put_back(step, &home, &real) else { return false };
         let is_kept = kept(answer).await.is_ok();
         self.reviews.has_moved();
         is_kept

@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::edit::Patch;
+use crate::edit::{Hunk, Patch};
 use crate::editor::{Change, Outcome, ReadError, What};
 use crate::store;
 use crate::text::Snapshot;
@@ -83,6 +83,12 @@ impl Desk {
         self.editor.apply(self.change(path, What::Rename { base, to: self.world.place(to) })).await
     }
 
+    /// Whether the run takes back what it has just proposed.
+    async fn withdraws(&self, path: &str, outcome: Outcome) -> bool {
+        let Outcome::Proposed(proposed) = outcome else { panic!("{outcome:?}") };
+        self.editor.withdraw(&self.world.place(path), &proposed).await
+    }
+
     async fn accept(&self, hunk: Option<&str>) -> Decisions {
         let editor: Arc<dyn Editor> = self.world.editor.clone();
         self.reviews.accept(&editor, &self.select(hunk), &|_| Ok(())).await
@@ -110,6 +116,17 @@ impl Desk {
             })
         });
         lines.collect()
+    }
+
+    /// What a restart would give back, a line for each document.
+    fn recorded(&self) -> Vec<String> {
+        let mut state = crate::session::state::State::default();
+        self.kept.lock().expect("a lock").iter().for_each(|record| state.apply(record, 1));
+        let line = |proposed: &store::Proposed| {
+            let ids: Vec<&str> = proposed.hunks.iter().map(|piece| piece.hunk.as_str()).collect();
+            format!("{} {}", proposed.shown, ids.join(" "))
+        };
+        state.proposed().iter().map(line).collect()
     }
 
     /// What was told since the last call.
@@ -185,27 +202,23 @@ async fn a_file_that_was_changed_is_not_deleted_and_one_that_came_is_not_replace
 #[tokio::test]
 async fn what_was_proposed_last_can_be_withdrawn_and_what_was_before_waits_on() {
     let desk = Desk::new(&[("a.rs", "one\ntwo\nthree\n"), ("b.rs", "b\n")]);
-    let withdrawn = async |path: &str, outcome: Outcome| {
-        let Outcome::Proposed(proposed) = outcome else { panic!("{outcome:?}") };
-        desk.editor.withdraw(&desk.world.place(path), &proposed).await
-    };
     desk.edits("a.rs", "1\ntwo\nthree\n").await;
     let first = desk.waits();
-    assert!(withdrawn("a.rs", desk.edits("a.rs", "1\ntwo\n3\n").await).await);
+    assert!(desk.withdraws("a.rs", desk.edits("a.rs", "1\ntwo\n3\n").await).await);
     assert_eq!(desk.waits(), first);
-    assert!(withdrawn("a.rs", desk.edits("a.rs", "1!\ntwo\nthree\n").await).await, "on the same line");
+    assert!(desk.withdraws("a.rs", desk.edits("a.rs", "1!\ntwo\nthree\n").await).await, "on the same line");
     assert_eq!(desk.reads("a.rs").await, "1\ntwo\nthree\n");
-    assert!(withdrawn("a.rs", desk.renames("a.rs", "c.rs").await).await);
+    assert!(desk.withdraws("a.rs", desk.renames("a.rs", "c.rs").await).await);
     assert_eq!(desk.reads("a.rs").await, "1\ntwo\nthree\n");
-    assert!(withdrawn("a.rs", desk.deletes("a.rs").await).await);
+    assert!(desk.withdraws("a.rs", desk.deletes("a.rs").await).await);
     assert_eq!(desk.reads("a.rs").await, "1\ntwo\nthree\n");
-    assert!(withdrawn("b.rs", desk.deletes("b.rs").await).await);
-    assert!(withdrawn("new.rs", desk.creates("new.rs", "new\n").await).await);
+    assert!(desk.withdraws("b.rs", desk.deletes("b.rs").await).await);
+    assert!(desk.withdraws("new.rs", desk.creates("new.rs", "new\n").await).await);
     let waits = desk.waits();
     assert!(waits.len() == 1 && waits[0].ends_with(r#"at 1: "one" -> "1""#), "{waits:?}");
     let proposed = desk.edits("b.rs", "B\n").await;
     desk.accept(None).await;
-    assert!(!withdrawn("b.rs", proposed).await, "it is decided");
+    assert!(!desk.withdraws("b.rs", proposed).await, "it is decided");
 }
 
 #[tokio::test]
@@ -355,4 +368,149 @@ async fn what_is_recorded_is_restored_and_what_is_decided_is_not() {
     assert_eq!(desk.waits(), waits);
     state.apply(&Record::Checkpoint(Box::default()), 1);
     assert!(state.proposed().is_empty(), "a cleared session waits for nothing");
+}
+
+#[tokio::test]
+async fn what_landed_is_said_although_the_rename_behind_it_failed() {
+    let desk = Desk::new(&[("a.rs", "one\n")]);
+    desk.renames("a.rs", "b.rs").await;
+    desk.edits("b.rs", "1\n").await;
+    desk.world.after(1, Outcome::Refused { reason: "no".into() });
+    let decisions = desk.accept(None).await;
+    assert_eq!((decisions.hunks, decisions.problems.len()), (vec!["p2".to_owned()], 1));
+    assert_eq!((desk.world.disk("a.rs").as_str(), desk.waits().len()), ("1\n", 1));
+}
+
+#[tokio::test]
+async fn a_new_file_that_was_moved_is_restored_once() {
+    let desk = Desk::new(&[]);
+    desk.creates("a.rs", "one\n").await;
+    desk.renames("a.rs", "b.rs").await;
+    assert_eq!(desk.recorded(), ["b.rs p2"]);
+}
+
+/// The person would lose what earlier calls have proposed.
+#[tokio::test]
+async fn withdrawing_a_failed_set_leaves_what_was_proposed_before_it() {
+    let desk = Desk::new(&[("a.rs", "one\n"), ("d.rs", "one\ntwo\n")]);
+    desk.creates("new.rs", "one\n").await;
+    desk.renames("a.rs", "b.rs").await;
+    desk.deletes("d.rs").await;
+    let waits = desk.waits();
+    assert!(desk.withdraws("new.rs", desk.edits("new.rs", "one\ntwo\n").await).await);
+    assert!(desk.withdraws("new.rs", desk.renames("new.rs", "old.rs").await).await);
+    assert!(desk.withdraws("new.rs", desk.deletes("new.rs").await).await);
+    assert!(desk.withdraws("b.rs", desk.edits("b.rs", "1\n").await).await);
+    assert!(desk.withdraws("b.rs", desk.renames("b.rs", "c.rs").await).await);
+    assert!(desk.withdraws("d.rs", desk.creates("d.rs", "three\n").await).await);
+    let mut after = desk.waits();
+    after.sort();
+    let mut before = waits.clone();
+    before.sort();
+    assert_eq!(after, before);
+    let mut kept = desk.recorded();
+    kept.sort();
+    assert_eq!(kept, ["a.rs ", "d.rs p3", "new.rs p1"], "and after a restart");
+}
+
+#[tokio::test]
+async fn what_was_decided_meanwhile_does_not_come_back_with_what_is_withdrawn() {
+    let desk = Desk::new(&[("a.rs", "one\ntwo\nthree\nfour\nfive\n")]);
+    desk.edits("a.rs", "1\ntwo\n3\nfour\nfive\n").await;
+    let proposed = desk.edits("a.rs", "1\ntwo\n3\nfour\n5\n").await;
+    desk.reject(Some("p1")).await;
+    desk.world.write("a.rs", "typed\none\ntwo\nthree\nfour\nfive\n");
+    assert!(desk.withdraws("a.rs", proposed).await);
+    assert_eq!(desk.waits(), [r#"edit a.rs p2 at 4: "three" -> "3""#]);
+    let proposed = desk.edits("a.rs", "typed\none\ntwo\n3!\nfour\nfive\n").await;
+    desk.edits("a.rs", "typed\none\ntwo\n3!\nfour\n5\n").await;
+    let waits = desk.waits();
+    assert!(!desk.withdraws("a.rs", proposed).await, "something was built upon it");
+    assert_eq!(desk.waits(), waits);
+}
+
+#[tokio::test]
+async fn a_rename_onto_something_is_not_proposed() {
+    let desk = Desk::new(&[("a.rs", "one\n"), ("b.rs", "b\n"), ("c.rs", "c\n")]);
+    desk.creates("new.rs", "new\n").await;
+    desk.renames("c.rs", "d.rs").await;
+    let waits = desk.waits();
+    for (from, to) in [("a.rs", "b.rs"), ("a.rs", "new.rs"), ("a.rs", "d.rs"), ("a.rs", "c.rs"), ("new.rs", "b.rs")] {
+        let outcome = desk.renames(from, to).await;
+        assert!(matches!(outcome, Outcome::Refused { .. }), "{from} to {to}: {outcome:?}");
+    }
+    assert_eq!(desk.waits(), waits);
+}
+
+#[tokio::test]
+async fn what_waits_on_in_a_renamed_file_is_restored_where_that_is() {
+    let desk = Desk::new(&[("a.rs", "one\n")]);
+    desk.renames("a.rs", "b.rs").await;
+    desk.edits("b.rs", "1\n").await;
+    assert_eq!(desk.accept(Some("p1")).await.hunks, ["p1"]);
+    assert_eq!(desk.recorded(), ["b.rs p2"]);
+    assert_eq!(desk.waits(), [r#"edit b.rs p2 at 1: "one" -> "1""#]);
+}
+
+#[tokio::test]
+async fn a_rename_that_was_taken_in_a_fork_moves_what_waits_here_too() {
+    let desk = Desk::new(&[("a.rs", "one\n")]);
+    desk.renames("a.rs", "b.rs").await;
+    desk.edits("b.rs", "1\n").await;
+    desk.told().await;
+    desk.reviews.accepted_elsewhere(desk.world.editor.as_ref(), desk.run, &["p1".into()]);
+    desk.told().await;
+    assert_eq!(desk.recorded(), ["b.rs p2"]);
+}
+
+#[tokio::test]
+async fn what_may_still_land_is_not_decided_again() {
+    let desk = Desk::new(&[("a.rs", "one\n")]);
+    desk.edits("a.rs", "1\n").await;
+    let (tx, late) = oneshot::channel();
+    desk.world.next(Outcome::NotConfirmed { reason: "nothing was seen".into(), late: Some(late) });
+    desk.accept(None).await;
+    for decisions in [desk.accept(None).await, desk.reject(None).await] {
+        assert!(decisions.hunks.is_empty(), "{decisions:?}");
+        assert!(decisions.problems[0].contains("being changed at this moment"), "{decisions:?}");
+    }
+    assert!(matches!(desk.creates("b.rs", "b\n").await, Outcome::Proposed(_)), "elsewhere it goes on");
+    assert!(matches!(desk.edits("a.rs", "2\n").await, Outcome::Refused { .. }));
+    assert_eq!(desk.world.disk("a.rs"), "one\n");
+    // It cannot come any more.
+    drop(tx);
+    desk.told().await;
+    assert_eq!(desk.accept(None).await.hunks, ["p1", "p2"]);
+}
+
+#[tokio::test]
+async fn each_piece_that_landed_has_the_name_that_it_was_proposed_by() {
+    const TEXT: &str = "one\ntwo\nthree\nfour\nfive\nsix\n";
+    let hunk = |range, new: &str| Hunk { range, new: new.into() };
+    let apart = vec![hunk(0..3, "1"), hunk(4..7, "2"), hunk(19..23, "5")];
+    let joined = vec![hunk(0..23, "1\n2\nthree\nfour\n5")];
+    for (pieces, names) in [(apart, "p1 p1 p2"), (joined, "p1 p2")] {
+        let (desk, other) = (Desk::new(&[]), Desk::new(&[]));
+        for desk in [&desk, &other] {
+            desk.world.open("a.rs", TEXT);
+        }
+        desk.edits("a.rs", "1\n2\nthree\nfour\n5\nsix\n").await;
+        assert_eq!(desk.waits().len(), 2);
+        // The editor makes other pieces of it.
+        let base = other.world.editor.read(&other.world.place("a.rs")).await.expect("there");
+        let patch = Patch::joined(pieces);
+        desk.world.next(other.world.editor.apply(other.change("a.rs", What::Edit { base, patch })).await);
+        let place = desk.world.place("a.rs");
+        desk.world.before(0, move |editor| editor.set(&place, "1\n2\nthree\nfour\n5\nsix\n"));
+        assert_eq!(desk.accept(None).await.hunks, ["p1", "p2"]);
+        assert!(desk.told().await.contains(&format!("editApplied {names}")));
+        let kept = desk.kept.lock().expect("a lock");
+        let changed = kept.iter().find_map(|record| match record {
+            Record::Changed(changed) => {
+                Some(changed.change.iter().map(|piece| piece.hunk.as_str()).collect::<Vec<_>>())
+            }
+            _ => None,
+        });
+        assert_eq!(changed.expect("a record").join(" "), names);
+    }
 }

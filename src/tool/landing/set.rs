@@ -254,11 +254,11 @@ impl Set<'_> {
                 }
                 context.reads.put_back(&made.place, made.seen.clone());
                 let emptied = applied.created && !matches!(back.fate, Fate::Deleted { .. });
-                return if emptied {
-                    Err("its text was taken out, and the empty file is still there".into())
-                } else {
-                    Ok(())
-                };
+                let emptied = emptied.then(|| "its text was taken out, and the empty file is still there".to_owned());
+                // Taken back in the editor alone it is not as it was.
+                let note = back.note.map(|note| note.trim_end_matches('.').to_owned());
+                let left: Vec<String> = emptied.into_iter().chain(note).collect();
+                return if left.is_empty() { Ok(()) } else { Err(left.join("; ")) };
             }
             Outcome::Conflict { reason, .. } | Outcome::Refused { reason } => reason,
             Outcome::NotConfirmed { reason, late } => {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use ropey::Rope;
 
 use super::*;
 use crate::context::recall::Found;
@@ -145,8 +146,10 @@ async fn an_open_file_that_the_run_made_loses_its_text_where_the_editor_cannot_d
     ran.writes("made.rs", "made\n").await;
     ran.world.open("made.rs", "made\n");
     ran.world.editor.keeps_files.store(true, std::sync::atomic::Ordering::Relaxed);
-    assert_eq!(ran.undo().await, ["made.rs: Restored"]);
-    assert_eq!(ran.world.buffer("made.rs"), "");
+    let left = "its text was taken out in the editor, which cannot delete an open file: on disk it is as it was before the undo; \
+                close it and delete the file, or save it empty";
+    assert_eq!(ran.undo().await, [format!("made.rs: Restored: {left}")]);
+    assert_eq!((ran.world.buffer("made.rs").as_str(), ran.world.disk("made.rs").as_str()), ("", "made\n"));
 }
 
 #[tokio::test]
@@ -193,6 +196,14 @@ async fn what_the_editor_will_not_do_is_a_conflict_with_its_reason() {
         ["a.rs: Conflict: it is not confirmed that it was undone: the editor did not answer within 10 s"]
     );
     assert_eq!(ran.undo().await, ["a.rs: Restored"]);
+}
+
+#[tokio::test]
+async fn an_undo_that_could_not_be_saved_is_told() {
+    let mut ran = Ran::new(&[("a.rs", "a\n")]);
+    ran.writes("a.rs", "b\n").await;
+    ran.world.notes_the_next("The file on disk is as before.");
+    assert_eq!(ran.undo().await, ["a.rs: Restored: The file on disk is as before."]);
 }
 
 #[tokio::test]
@@ -391,4 +402,55 @@ async fn what_was_taken_back_already_leaves_nothing_to_undo() {
     ran.does(place, What::Restore { base, mode: None }).await;
     assert_eq!(ran.undo().await, ["a.rs: Restored", "b.rs: Restored"]);
     assert_eq!(ran.world.state(), before);
+}
+
+#[tokio::test]
+async fn a_name_that_went_from_hand_to_hand_is_given_back() {
+    let mut ran = Ran::new(&[("a.rs", "a\n"), ("b.rs", "b\nof b\n")]);
+    let before = ran.world.state();
+    ran.writes("b.rs", "B\nof b\n").await;
+    ran.deletes("a.rs").await;
+    ran.moves("b.rs", "a.rs").await;
+    ran.writes("a.rs", "B\nof a\n").await;
+    assert_eq!(ran.undo().await, ["b.rs: Restored", "a.rs: Restored"]);
+    assert_eq!(ran.world.state(), before);
+}
+
+#[tokio::test]
+async fn a_conflict_in_a_moved_file_can_be_undone_later_though_its_old_name_was_used_again() {
+    let mut ran = Ran::new(&[("a.rs", "one\ntwo\n")]);
+    ran.writes("a.rs", "1\ntwo\n").await;
+    ran.moves("a.rs", "b.rs").await;
+    ran.writes("a.rs", "anew\n").await;
+    ran.world.write("b.rs", "1, typed\ntwo\n");
+    let undone = ran.undo().await;
+    assert!(undone[0].starts_with("b.rs: Conflict") && undone[1] == "a.rs: Restored", "{undone:?}");
+    ran.world.write("b.rs", "1\ntwo\n");
+    assert_eq!(ran.undo().await, ["a.rs: Restored"]);
+    assert_eq!(ran.world.disk("a.rs"), "one\ntwo\n");
+}
+
+#[tokio::test]
+async fn a_deleted_file_comes_back_with_what_was_typed_where_the_run_had_changed_it() {
+    let mut ran = Ran::new(&[("a.rs", "one\ntwo\n")]);
+    ran.writes("a.rs", "1\ntwo\n").await;
+    ran.world.write("a.rs", "1, typed\ntwo\n");
+    ran.deletes("a.rs").await;
+    assert_eq!(ran.undo().await, ["a.rs: Merged"]);
+    assert_eq!(ran.world.disk("a.rs"), "1, typed\ntwo\n");
+}
+
+/// A file that was put back, or made anew, was the person's before.
+#[tokio::test]
+async fn taking_back_the_place_that_made_a_file_anew_brings_the_old_one_back() {
+    let mut ran = Ran::new(&[("a.rs", "mine\n")]);
+    ran.deletes("a.rs").await;
+    ran.writes("a.rs", "the run's\n").await;
+    let document = documents(&ran.kept, SessionId::new(), ran.run).await.expect("records").pop().expect("one");
+    let trail = document.trail(&ran.kept).await.expect("texts").only(|_| true);
+    let now = Rope::from_str("the run's\n");
+    match trail.plan_places(Some(&now)) {
+        Plan::Restored(back) | Plan::Merged(back) => assert_eq!(back.apply(&now), "mine\n"),
+        other => panic!("{other:?}"),
+    }
 }

@@ -119,6 +119,20 @@ fn a_text_escaped_once_too_often_is_read_without_its_escapes() {
 }
 
 #[test]
+fn what_only_the_new_text_escapes_is_asked_for() {
+    insta::assert_snapshot!(
+        check("say(\"hi\")\n", &[one(r#"say(\"hi\")"#, r#"say(\"hi\n\")"#)]),
+        @r"edit 1: the old text is in the file only with its escapes taken off, and it is not clear whether \n in the new text loses its backslash too; write both texts as they stand in the file, not escaped"
+    );
+    assert_eq!(check("say(\"hi\")\n", &[one(r#"say(\"hi\")"#, r#"say(\"ho\")"#)]), "say(\"ho\")\n");
+    assert_eq!(
+        check("a\nb\n", &[one(r"a\nb", r#"a\n\"c\""#)]),
+        "a\n\"c\"\n",
+        "a break is escaped with the whole alone"
+    );
+}
+
+#[test]
 fn a_left_out_middle_stays() {
     use Tier::Elided;
     let base = "fn a() {\n    one();\n    two();\n    three();\n    four();\n}\n\nfn b() {\n}\n";

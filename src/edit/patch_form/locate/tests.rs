@@ -81,6 +81,35 @@ fn lines_without_old_ones_go_below_the_anchor_or_to_the_end() {
 }
 
 #[test]
+fn lines_without_old_ones_never_go_below_one_of_several_lines() {
+    insta::assert_snapshot!(
+        check(TWO, "@@ def f(self):\n+        pass"),
+        @r#"chunk 1: the line "def f(self):" of @@ is there 2 times, at lines 2, 6; add lines around it, or name the function around it with @@"#
+    );
+    let second = TWO.replace("class B:\n    def f(self):\n", "class B:\n    def f(self):\n        pass\n");
+    assert_eq!(check(TWO, "@@ class B:\n@@ def f(self):\n+        pass"), second);
+    let first = TWO.replacen("    def f(self):\n", "    def f(self):\n        pass\n", 1);
+    assert_eq!(check(TWO, "@@ class A:\n@@ def f(self):\n+        pass"), first, "one alone is in the class");
+}
+
+#[test]
+fn lines_without_old_ones_go_behind_the_line_that_a_header_counts() {
+    assert_eq!(check("a\nb\nc\n", "@@ -2,0 +3,1 @@\n+x"), "a\nb\nx\nc\n");
+    assert_eq!(check("a\nb\n", "@@ -0,0 +1,1 @@\n+x"), "x\na\nb\n");
+    assert_eq!(check("a\nb", "@@ -2,0 +3 @@\n+x"), "a\nb\nx");
+    assert_eq!(check("", "@@ -0,0 +1 @@\n+x"), "x\n");
+    assert_eq!(check("a\nb\nc\n", "@@ -1,0 +2 @@\n+x\n@@ -2,0 +4 @@ b\n+y"), "a\nx\nb\ny\nc\n");
+    insta::assert_snapshot!(
+        check("a\nb\n", "@@ -12,0 +13,2 @@\n+x"),
+        @"chunk 1: its lines go behind line 12, and the file has 2; read it again, or name a line that is there"
+    );
+    insta::assert_snapshot!(
+        check("a\nb\nc\n", "@@ -3,0 +4 @@\n+x\n@@ -1,0 +2 @@\n+y"),
+        @"chunk 2: its lines go behind line 1, which is above the chunk or the @@ line before it; write the chunks from top to bottom"
+    );
+}
+
+#[test]
 fn chunks_are_found_by_the_same_tiers() {
     assert_eq!(
         check("fn a() {\n\tone();  \n\ttwo();\n}\n", "@@\n fn a() {\n     one();\n-    two();\n+    three();\n }"),

@@ -214,6 +214,19 @@ async fn what_the_person_types_while_a_set_is_made_stays_when_it_is_taken_back()
 }
 
 #[tokio::test]
+async fn what_is_taken_back_in_the_editor_alone_is_not_as_it_was() {
+    let (world, patch, _) = scene(&[Kind::EditOpen, Kind::Edit]).await;
+    world.after(1, Failing::Refused.outcome());
+    world.notes_after(1, "The file on disk is as before.");
+    let said = world.fails("patch", json!({"patch": patch})).await;
+    assert_eq!(
+        said,
+        "f1.rs was not changed: it would not. NOT taken back, and still as this call made it: f0.rs (The file on disk is as before). \
+         Read before you go on."
+    );
+}
+
+#[tokio::test]
 async fn what_can_be_known_beforehand_sends_nothing() {
     use std::os::unix::fs::PermissionsExt as _;
     let check = async |spoil: &dyn Fn(&World), section: &str, expected: &str| {
