@@ -38,6 +38,16 @@ pub enum WriteError {
     /// It cannot be read, so nothing is known of what a write would destroy.
     #[error(transparent)]
     Unreadable(#[from] ReadError),
+    /// It has another name now, and could not be given its own again. The one that does not stand as it stood before.
+    #[error("{place} is {to} now: {reason}")]
+    Renamed {
+        /// Which.
+        place: String,
+        /// Its name now.
+        to: String,
+        /// Why it was to get its own name again, and why it has not.
+        reason: String,
+    },
     /// It could be written but should not, or the system says no.
     #[error("could not write {place}: {reason}")]
     Refused {
@@ -99,7 +109,8 @@ fn make(place: &Place, bytes: &[u8], mode: Option<u32>) -> Result<(), WriteError
         draft.set_mode(mode).map_err(failed)?;
     }
     draft.file.sync_all().map_err(failed)?;
-    draft.publish_new(&name).map_err(failed)
+    draft.publish_new(&name).map_err(failed)?.unwrap_or_else(|error| unsure(place, &error));
+    Ok(())
 }
 
 /// Whether [`replace`] would put `new` in the place of `expected` as things are.
@@ -144,7 +155,8 @@ pub fn replace(place: &Place, expected: &Snapshot, new: &Rope) -> Result<(), Wri
     if (after.dev(), after.ino()) != (before.dev(), before.ino()) || !same(&now.snapshot, expected) {
         return Err(WriteError::Changed { place: place.to_string(), now: now.snapshot });
     }
-    draft.publish_over(&name).map_err(failed)
+    draft.publish_over(&name).map_err(failed)?.unwrap_or_else(|error| unsure(place, &error));
+    Ok(())
 }
 
 /// Takes a file away; the folder that it is in stays. Gives the permissions that it had.
@@ -163,20 +175,20 @@ pub fn remove(place: &Place, expected: &Snapshot) -> Result<u32, WriteError> {
     if (after.dev(), after.ino()) != (before.dev(), before.ino()) || !same(&now.snapshot, expected) {
         return Err(WriteError::Changed { place: place.to_string(), now: now.snapshot });
     }
-    aside.remove().map_err(failed)?;
+    aside.remove().map_err(failed)?.unwrap_or_else(|error| unsure(place, &error));
     Ok(before.mode())
 }
 
-/// Gives a file another name, making the folders above it; everything else stays as it is.
+/// Gives a file another name, making the folders above it; everything else stays as it is. Gives what there is to know of it besides.
 ///
 /// # Errors
 /// When it does not hold `expected`, something bears the new name, that is on another file system, or the system says no.
-pub fn rename(from: &Place, to: &Place, expected: &Snapshot) -> Result<(), WriteError> {
+pub fn rename(from: &Place, to: &Place, expected: &Snapshot) -> Result<Option<String>, WriteError> {
     let failed = |error: std::io::Error| refused(from, &error);
     let (old_parent, old) = Folder::of(from).map_err(|error| read_error(from, &error))?;
     let before = held(from, &old_parent, &old, expected)?;
     let (new_parent, new) = Folder::make(to).map_err(|error| refused(to, &error))?;
-    old_parent.rename_new(&old, &new_parent, &new).map_err(|error| match error.kind() {
+    let lasting = old_parent.rename_new(&old, &new_parent, &new).map_err(|error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => WriteError::Exists(to.to_string()),
         std::io::ErrorKind::CrossesDevices => {
             let reason = format!("{to} is on another file system");
@@ -185,13 +197,24 @@ pub fn rename(from: &Place, to: &Place, expected: &Snapshot) -> Result<(), Write
         _ => failed(error),
     })?;
     // What another program put in its place this very moment gets its name back.
-    let moved = open(to, &new_parent, &new)?;
-    let after = moved.file.metadata().map_err(failed)?;
-    if (after.dev(), after.ino()) != (before.dev(), before.ino()) || !same(&moved.snapshot, expected) {
-        new_parent.rename_new(&new, &old_parent, &old).map_err(failed)?;
-        return Err(WriteError::Changed { place: from.to_string(), now: moved.snapshot });
+    let looked = open(to, &new_parent, &new).map_err(WriteError::from).and_then(|moved| {
+        let after = moved.file.metadata().map_err(failed)?;
+        if (after.dev(), after.ino()) != (before.dev(), before.ino()) || !same(&moved.snapshot, expected) {
+            return Err(WriteError::Changed { place: from.to_string(), now: moved.snapshot });
+        }
+        Ok(())
+    });
+    if let Err(why) = looked {
+        return Err(match new_parent.rename_new(&new, &old_parent, &old) {
+            Ok(_) => why,
+            Err(error) => {
+                let reason = format!("{why}, and its own name could not be given back ({error})");
+                WriteError::Renamed { place: from.to_string(), to: to.to_string(), reason }
+            }
+        });
     }
-    Ok(())
+    let unsure = |error| format!("{from} is {to} now, but after a power cut it may be {from} again ({error}).");
+    Ok(lasting.err().map(unsure))
 }
 
 /// The permissions of a file, and what it holds.
@@ -290,6 +313,11 @@ fn read_error(place: &Place, error: &std::io::Error) -> ReadError {
         _ if folder::is_device(error) => ReadError::NotAFile(place),
         _ => ReadError::Io { place, reason: error.to_string() },
     }
+}
+
+/// What has taken place is no failure, though a power cut may take it back.
+fn unsure(place: &Place, error: &std::io::Error) {
+    tracing::warn!(%place, %error, "the change of a file may not outlast a power cut");
 }
 
 fn refused(place: &Place, error: &std::io::Error) -> WriteError {

@@ -316,9 +316,9 @@ impl Workspace {
         let roots = with_buffers(&self.roots, self.editor.as_ref());
         let _turn = session.turn_to_decide().await;
         let undoing = undo::undo(self.editor.as_ref(), &roots, store.as_ref(), session.id(), run).await?;
-        if !undoing.undone.is_empty() {
+        if !(undoing.undone.is_empty() && undoing.named.is_empty()) {
             let note = undo::note(&undoing);
-            session.undone(Undone { run, uris: undoing.undone }, note).await?;
+            session.undone(Undone { run, uris: undoing.undone, named: undoing.named }, note).await?;
         }
         files.retain(|refused| undoing.files.iter().all(|file| file.uri != refused.uri));
         files.extend(undoing.files);

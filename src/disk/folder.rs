@@ -20,6 +20,9 @@ pub(super) fn open(path: &Path) -> Result<File> {
     Ok(rustix::fs::open(path, READING, Mode::empty())?.into())
 }
 
+/// Whether what has taken place is sure to outlive a power cut.
+pub(super) type Lasting = Result<()>;
+
 /// A folder that was reached without following a link.
 pub(super) struct Folder {
     fd: OwnedFd,
@@ -99,17 +102,28 @@ impl Folder {
         Ok(Aside { folder: self, name, hidden, removed: false })
     }
 
-    /// Moves a file to a name that nothing has, in this folder or another one.
-    pub(super) fn rename_new(&self, name: &OsStr, to: &Self, new: &OsStr) -> Result<()> {
-        if !rename_new(&self.fd, name, &to.fd, new)? {
-            rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())?;
+    /// Moves a file to a name that nothing has, in this folder or another one. An error means that nothing has moved.
+    pub(super) fn rename_new(&self, name: &OsStr, to: &Self, new: &OsStr) -> Result<Lasting> {
+        if !rename_new(&self.fd, name, &to.fd, new)?
+            && let Err(error) = rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())
+        {
+            // The other name of the same file: nothing is lost with it.
+            rustix::fs::unlinkat(&to.fd, new, AtFlags::empty())?;
+            return Err(error.into());
         }
-        to.sync()?;
+        Ok(to.lasting().and(self.lasting()))
+    }
+
+    /// Makes what has taken place in this folder outlive a power cut. It has taken place whether that works or not.
+    fn lasting(&self) -> Lasting {
         self.sync()
     }
 
-    /// Makes a rename in this folder outlive a power cut.
     fn sync(&self) -> Result<()> {
+        #[cfg(test)]
+        if FAILING.get() {
+            return Err(Errno::IO.into());
+        }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.fd, ".", flags, Mode::empty()).and_then(rustix::fs::fsync) {
             // Some file systems know no such thing, and a folder may be writable but not listable.
@@ -117,6 +131,12 @@ impl Folder {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Whether no folder can be made to outlive a power cut, which a test cannot bring about otherwise.
+    pub(super) static FAILING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
 fn hidden_name() -> String {
@@ -151,10 +171,10 @@ impl Aside<'_> {
     }
 
     /// Takes it away.
-    pub(super) fn remove(mut self) -> Result<()> {
+    pub(super) fn remove(mut self) -> Result<Lasting> {
         rustix::fs::unlinkat(&self.folder.fd, &self.hidden, AtFlags::empty())?;
         self.removed = true;
-        self.folder.sync()
+        Ok(self.folder.lasting())
     }
 }
 
@@ -197,18 +217,18 @@ impl Draft<'_> {
     }
 
     /// Gives it the name of an existing file, which goes.
-    pub(super) fn publish_over(mut self, name: &OsStr) -> Result<()> {
+    pub(super) fn publish_over(mut self, name: &OsStr) -> Result<Lasting> {
         let fd = &self.folder.fd;
         rustix::fs::renameat(fd, &self.name, fd, name)?;
         self.published = true;
-        self.folder.sync()
+        Ok(self.folder.lasting())
     }
 
     /// Gives it a name that nothing has.
-    pub(super) fn publish_new(mut self, name: &OsStr) -> Result<()> {
+    pub(super) fn publish_new(mut self, name: &OsStr) -> Result<Lasting> {
         // Where the old name is left, Drop takes it away.
         self.published = rename_new(&self.folder.fd, OsStr::new(&self.name), &self.folder.fd, name)?;
-        self.folder.sync()
+        Ok(self.folder.lasting())
     }
 }
 

@@ -333,3 +333,20 @@ fn what_a_write_would_come_to_can_be_asked_before() {
     assert!(may_remove(&place, &held).expect_err("refused").to_string().contains("read-only"));
     assert_eq!(world.bytes("a.txt"), b"one\n");
 }
+
+#[test]
+fn what_took_place_is_told_though_it_may_not_outlast_a_power_cut() {
+    let world = World::new();
+    let (place, to) = (world.write("a.txt", b"one\n"), world.place("b.txt"));
+    let held = read(&place).expect("text");
+    folder::FAILING.set(true);
+    let renamed = rename(&place, &to, &held);
+    let replaced = replace(&to, &held, &Rope::from_str("two\n"));
+    let made = create(&world.place("made.txt"), "made\n");
+    let removed = remove(&to, &read(&to).expect("text"));
+    folder::FAILING.set(false);
+    let told = "a.txt is b.txt now, but after a power cut it may be a.txt again (Input/output error (os error 5)).";
+    assert_eq!(renamed.expect("renamed").as_deref(), Some(told));
+    assert!(matches!((replaced, made, removed), (Ok(_), Ok(_), Ok(_))));
+    assert_eq!(world.names(), ["made.txt"]);
+}

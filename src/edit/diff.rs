@@ -92,7 +92,7 @@ pub(super) fn distance(old: &Rope, new: &Rope) -> usize {
 
 /// Where two texts begin to differ, and the parts that do: whole lines, so that a comparison by lines sees what belongs
 /// together.
-fn differing_lines(old: &Rope, new: &Rope) -> (usize, String, String) {
+pub(super) fn differing_lines(old: &Rope, new: &Rope) -> (usize, String, String) {
     let (prefix, suffix) = common_ends(old.slice(..), new.slice(..));
     let start = old.line_to_byte(old.byte_to_line(prefix));
     let last = old.byte_to_line(old.len_bytes() - suffix);

@@ -2,6 +2,7 @@
 
 mod mend;
 pub(super) mod spans;
+mod tidy;
 
 use std::ops::Range;
 

@@ -44,7 +44,7 @@ impl EditorPort {
     /// Forgets where a closed document's file lies.
     pub(super) fn closed(&self, uri: &str) {
         if let Some(path) = self.path(uri) {
-            self.opened.lock().unwrap_or_else(PoisonError::into_inner).remove(&path);
+            self.opened().remove(&path);
         }
         self.real().remove(uri);
     }
@@ -89,6 +89,11 @@ impl EditorPort {
                 open.find(|(uri, _)| self.path(uri).as_ref() == Some(path)).map(|(uri, _)| uri)
             }
         }
+    }
+
+    // A std mutex: held for a look, never across an await.
+    fn opened(&self) -> std::sync::MutexGuard<'_, HashSet<PathBuf>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     // A std mutex: held for a map operation, never across an await.

@@ -76,7 +76,7 @@ impl Trail {
         let mut steps: Vec<Step> = Vec::new();
         let mut shown = String::new();
         for changed in changed {
-            shown.clone_from(&changed.shown);
+            shown.clone_from(changed.moved.as_ref().map_or(&changed.shown, |moved| &moved.shown));
             let unfit = || format!("what was recorded of the changes of {} does not fit together", changed.shown);
             let left = steps.last().map(|step| step.after.clone());
             let (since, before) = match (&changed.base, left) {

@@ -227,6 +227,9 @@ pub struct Undone {
     pub run: RunId,
     /// The documents, as the records of the run's changes spell them.
     pub uris: Vec<String>,
+    /// Those that have the name again that they had before the run, and nothing else as it was; spelled as they were by then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub named: Vec<String>,
 }
 
 /// Everything that a run proposes in one document.

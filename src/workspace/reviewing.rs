@@ -138,7 +138,9 @@ impl Workspace {
                 continue;
             }
             match places.take_back(editor, &roots, store.as_ref()).await {
-                Ok(hunks) => {
+                Ok((hunks, left)) => {
+                    // What is taken back in the editor alone, say.
+                    decisions.problems.extend(left.map(|left| format!("{shown} was taken back: {left}")));
                     let note = taken_back(&shown, &hunks);
                     let event = Event::EditRejected { uri: places.uri.clone(), hunks, reason: TAKEN_BACK.into() };
                     session.decided(decided(Verdict::TakenBack), Some(event), Some(note)).await?;
@@ -158,7 +160,8 @@ impl Workspace {
             for file in session.reviews(self.editor.as_ref()).into_iter().filter(|file| file.run == run) {
                 let (uri, shown) = (file.uri, file.place.to_string());
                 if files.iter().all(|known| known.uri != uri) {
-                    files.push(FileUndone { uri, shown, outcome: UndoOutcome::Restored, reason: None });
+                    let outcome = UndoOutcome::Restored;
+                    files.push(FileUndone { uri, shown, outcome, reason: None, was: None });
                 }
             }
             session.reject(self.editor.as_ref(), &select).await?;

@@ -1,5 +1,8 @@
 //! Taking back what a run has changed, document by document.
 
+mod at;
+mod places;
+
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -7,11 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::edit::Patch;
 use crate::editor::{Applied, Change, Editor, Fate, Outcome, Place, ReadError, What};
-use crate::permission::{Access, Denied, Roots};
-use crate::protocol::{HunkView, Range, RunId, SessionId};
-use crate::session::{Plan, Select, Trail};
+use crate::permission::Roots;
+use crate::protocol::{RunId, SessionId};
+use crate::session::{Plan, Trail};
 use crate::store::{Base, Changed, Gone, Hash, Record, Store, Verdict};
 use crate::text::{Charset, Snapshot};
+pub(super) use at::still_there;
+use at::{At, now_at};
+pub(super) use places::select;
 
 /// What undo has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +26,8 @@ pub(super) struct Undoing {
     pub files: Vec<FileUndone>,
     /// The documents in which nothing of the run is left, as the records of its changes spell them.
     pub undone: Vec<String>,
+    /// Those that have their old name again and nothing else as it was, spelled in the same way.
+    pub named: Vec<String>,
 }
 
 /// What undo has done in one document.
@@ -35,6 +43,9 @@ pub struct FileUndone {
     /// Why nothing was changed, or what is not as before all the same, where that is so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The name that it had until now, where it has its old one again and nothing else was undone.
+    #[serde(skip)]
+    pub was: Option<String>,
 }
 
 /// What became of one document.
@@ -69,8 +80,11 @@ pub(super) async fn undo(
     let mut files = Vec::new();
     for (number, document) in documents {
         let file = document.undo(editor, roots, store).await;
+        let spelled = document.spelled().map(str::to_owned);
         if file.outcome != UndoOutcome::Conflict {
-            undoing.undone.extend(document.spelled().map(str::to_owned));
+            undoing.undone.extend(spelled);
+        } else if file.was.is_some() {
+            undoing.named.extend(spelled);
         }
         files.push((number, file));
     }
@@ -83,14 +97,39 @@ pub(super) async fn undo(
 pub(super) fn note(undoing: &Undoing) -> String {
     let undone = |file: &&FileUndone| file.outcome != UndoOutcome::Conflict;
     let files: Vec<&str> = undoing.files.iter().filter(undone).map(|file| file.shown.as_str()).collect();
-    format!(
-        "The person has taken back what you changed in {}. What stands there now is what they want; read it before you change it again.",
-        files.join(", ")
-    )
+    let mut said = Vec::new();
+    if !files.is_empty() {
+        said.push(format!(
+            "The person has taken back what you changed in {}. What stands there now is what they want; read it before you change it again.",
+            files.join(", ")
+        ));
+    }
+    for file in &undoing.files {
+        said.extend(file.was.as_ref().map(|was| {
+            format!(
+                "They wanted what you changed in {was} taken back: it is {} again, but its text is still as you left it.",
+                file.shown
+            )
+        }));
+    }
+    said.join(" ")
 }
 
 /// What became of a document, and what is not as before all the same.
 type Done = (UndoOutcome, Option<String>);
+
+/// Why a document was not undone.
+struct Stuck {
+    reason: String,
+    /// Whether it has its old name again all the same.
+    named: bool,
+}
+
+impl From<String> for Stuck {
+    fn from(reason: String) -> Self {
+        Self { reason, named: false }
+    }
+}
 
 /// What a run has done in one document.
 struct Document {
@@ -99,98 +138,12 @@ struct Document {
     newest: usize,
     /// How many of these were taken back before.
     undone: usize,
+    /// Whether it has had its old name again since.
+    named: bool,
     /// The hunks that the person took back one by one.
     taken: HashSet<String>,
     /// Those that they said may stay.
     kept: HashSet<String>,
-}
-
-/// The hunks of one document that a decision is about.
-pub(super) struct Places {
-    document: Document,
-    /// As the records of the changes spell it.
-    pub(super) uri: String,
-    pub(super) shown: String,
-    /// Their ids, in the order in which they were made.
-    pub(super) ids: Vec<String>,
-}
-
-/// What came of a selection among what a run has changed.
-pub(super) struct Selected {
-    pub(super) places: Vec<Places>,
-    /// Why there are none, where that can be said.
-    pub(super) why: Option<String>,
-}
-
-/// The hunks of a run that were applied and are selected. Without one by name those that nothing was decided on yet.
-pub(super) async fn select(
-    store: &dyn Store,
-    session: SessionId,
-    run: RunId,
-    select: &Select,
-    editor: &dyn Editor,
-    taking: bool,
-) -> Result<Selected, String> {
-    let mut selected = Selected { places: Vec::new(), why: None };
-    for document in documents(store, session, run).await? {
-        let Some(newest) = document.changed.last() else { continue };
-        let at = now_at(newest);
-        let (uri, shown, path) = (newest.uri.clone(), at.shown.to_owned(), at.path.map(Path::to_path_buf));
-        let place = path.clone().map(|path| Place::File { path, shown: shown.clone() });
-        let now = place.map(|place| editor.uri(&place)).unwrap_or_default();
-        if !select.means(path.as_deref(), &[&uri, &now]) {
-            continue;
-        }
-        let mut ids: Vec<String> = Vec::new();
-        for (number, changed) in document.changed.iter().enumerate() {
-            let meant = changed.change.iter().map(|piece| &piece.hunk).filter(|id| select.means_hunk(id));
-            for id in meant.filter(|id| !id.is_empty()) {
-                let why = if number < document.undone || document.taken.contains(id) {
-                    Some("was taken back already")
-                } else if document.kept.contains(id) && !(taking && select.hunk.is_some()) {
-                    Some("was accepted already")
-                } else {
-                    None
-                };
-                match why {
-                    Some(why) => selected.why = Some(format!("{id} in {shown} {why}")),
-                    None if ids.contains(id) => {}
-                    None => ids.push(id.clone()),
-                }
-            }
-        }
-        if !ids.is_empty() {
-            selected.places.push(Places { document, uri, shown, ids });
-        }
-    }
-    Ok(selected)
-}
-
-impl Places {
-    /// Takes exactly these hunks back: one change, which leaves what was typed since. Gives them as they were made.
-    ///
-    /// # Errors
-    /// Why nothing was changed: which lines.
-    pub(super) async fn take_back(
-        &self,
-        editor: &dyn Editor,
-        roots: &Roots,
-        store: &dyn Store,
-    ) -> Result<Vec<HunkView>, String> {
-        let newest = self.document.changed.last().ok_or_else(String::new)?;
-        let place = now_at(newest).place(roots)?;
-        let trail = self.document.trail(store).await?.only(|id| self.ids.iter().any(|wanted| wanted == id));
-        let now = read(editor, &place).await?;
-        let plan = trail.plan_places(now.as_ref().map(Snapshot::rope));
-        self.document.follow(plan, now, place, editor).await?;
-        let view = |(id, old_text, new_text): (&str, String, &str)| HunkView {
-            id: id.to_owned(),
-            range: Range::default(),
-            old_text,
-            new_text: new_text.to_owned(),
-        };
-        Ok(trail.wanted().map(view).collect())
-    }
 }
 
 /// What stands at a place; none when nothing does.
@@ -218,6 +171,7 @@ async fn documents(store: &dyn Store, session: SessionId, run: RunId) -> Result<
                     Some(document) => {
                         document.changed.push(*changed);
                         document.newest = number;
+                        document.named = false;
                     }
                     None => documents.push(Document::of(*changed, number)),
                 }
@@ -225,6 +179,10 @@ async fn documents(store: &dyn Store, session: SessionId, run: RunId) -> Result<
             Some(Record::Undone(undone)) if undone.run == run => {
                 for document in documents.iter_mut().filter(|document| document.is_named_in(&undone.uris)) {
                     document.undone = document.changed.len();
+                    document.named = false;
+                }
+                for document in documents.iter_mut().filter(|document| document.is_named_in(&undone.named)) {
+                    document.named = true;
                 }
             }
             Some(Record::Decided(decided)) if decided.run == run => match decided.verdict {
@@ -244,7 +202,7 @@ async fn documents(store: &dyn Store, session: SessionId, run: RunId) -> Result<
 
 impl Document {
     fn of(first: Changed, newest: usize) -> Self {
-        Self { changed: vec![first], newest, undone: 0, taken: HashSet::new(), kept: HashSet::new() }
+        Self { changed: vec![first], newest, undone: 0, named: false, taken: HashSet::new(), kept: HashSet::new() }
     }
 
     /// Whether something is left to take back.
@@ -254,7 +212,7 @@ impl Document {
 
     /// A file is known by its path, where it is by then: a client may spell it otherwise when it is open.
     fn is_of(&self, changed: &Changed) -> bool {
-        self.changed.last().is_some_and(|known| match (now_at(known).path, &changed.path) {
+        self.changed.last().is_some_and(|known| match (self.at(known).path, &changed.path) {
             (Some(known), Some(path)) => known == path,
             (None, None) => self.changed.iter().any(|known| known.uri == changed.uri),
             _ => false,
@@ -267,7 +225,13 @@ impl Document {
 
     /// As it is spelled where it is by now. Its older names may be those of other documents.
     fn spelled(&self) -> Option<&str> {
-        self.changed.last().map(|changed| now_at(changed).uri)
+        self.changed.last().map(|changed| self.at(changed).uri)
+    }
+
+    /// Where it is after its newest change, and after what was undone of it.
+    fn at<'a>(&'a self, newest: &'a Changed) -> At<'a> {
+        let origin = self.changed.get(self.undone).filter(|_| self.named);
+        origin.map_or_else(|| now_at(newest), At::of)
     }
 
     async fn undo(&self, editor: &dyn Editor, roots: &Roots, store: &dyn Store) -> FileUndone {
@@ -277,30 +241,56 @@ impl Document {
                 shown: String::new(),
                 outcome: UndoOutcome::Restored,
                 reason: None,
+                was: None,
             };
         };
-        let (origin, now) = (At::of(first), now_at(newest));
-        let place = now.place(roots);
-        let mut uri = place.as_ref().map_or_else(|_| now.uri.to_owned(), |place| editor.uri(place));
-        let done = match place {
-            Ok(place) if now.path == origin.path => self.undo_at(place, editor, store).await,
-            Ok(place) => match origin.place(roots) {
-                Ok(to) => {
-                    let done = self.undo_moved(place, &to, editor, store).await;
-                    if done.is_ok() {
-                        uri = editor.uri(&to);
-                    }
-                    done
-                }
-                Err(reason) => Err(reason),
-            },
-            Err(reason) => Err(reason),
+        let (origin, now) = (At::of(first), self.at(newest));
+        let (place, to) = (now.place(roots), origin.place(roots));
+        let uri = |place: &Result<Place, String>, at: &At<'_>| {
+            place.as_ref().map_or_else(|_| at.uri.to_owned(), |place| editor.uri(place))
         };
-        let shown = if done.is_ok() { origin.shown } else { now.shown }.to_owned();
+        let was = uri(&place, &now);
+        let done = match (place, &to) {
+            (Ok(place), _) if now.path == origin.path => self.undo_at(place, editor, store).await.map_err(Stuck::from),
+            (Ok(place), Ok(to)) if self.is_back(&place, to, editor, store).await => {
+                self.undo_at(to.clone(), editor, store).await.map_err(Stuck::from)
+            }
+            (Ok(place), Ok(to)) => self.undo_moved(place, to, editor, store).await,
+            (Err(reason), _) => Err(reason.into()),
+            (_, Err(reason)) => Err(reason.clone().into()),
+        };
+        let is_named = done.as_ref().map_or_else(|stuck| stuck.named, |_| true);
+        let (uri, shown) = if is_named { (uri(&to, &origin), origin.shown) } else { (was, now.shown) };
+        let shown = shown.to_owned();
         match done {
-            Ok((outcome, reason)) => FileUndone { uri, shown, outcome, reason },
-            Err(reason) => FileUndone { uri, shown, outcome: UndoOutcome::Conflict, reason: Some(reason) },
+            Ok((outcome, reason)) => FileUndone { uri, shown, outcome, reason, was: None },
+            Err(Stuck { reason, named: false }) => {
+                FileUndone { uri, shown, outcome: UndoOutcome::Conflict, reason: Some(reason), was: None }
+            }
+            Err(Stuck { reason, named: true }) => {
+                let was = now.shown;
+                let reason = format!(
+                    "it has its old name again (it was {was}), and its text is as the run left it: {reason}; undo again to take that back too"
+                );
+                FileUndone {
+                    uri,
+                    shown,
+                    outcome: UndoOutcome::Conflict,
+                    reason: Some(reason),
+                    was: Some(was.to_owned()),
+                }
+            }
         }
+    }
+
+    /// Whether a file that has another name by the records has its old one all the same: the editor was slow to say so, or the person
+    /// has given it back. Only the text of the run tells it from another one.
+    async fn is_back(&self, place: &Place, to: &Place, editor: &dyn Editor, store: &dyn Store) -> bool {
+        if self.gone().is_some() || !matches!(editor.read(place).await, Err(ReadError::Missing(_))) {
+            return false;
+        }
+        let (Ok(now), Ok(trail)) = (editor.read(to).await, self.trail(store).await) else { return false };
+        trail.texts().last().is_some_and(|(_, after)| after == now.rope())
     }
 
     async fn undo_at(&self, place: Place, editor: &dyn Editor, store: &dyn Store) -> Result<Done, String> {
@@ -315,16 +305,16 @@ impl Document {
         to: &Place,
         editor: &dyn Editor,
         store: &dyn Store,
-    ) -> Result<Done, String> {
+    ) -> Result<Done, Stuck> {
         let (plan, now) = self.plan(&place, editor, store).await?;
         let base = match (&plan, now) {
-            (Plan::Conflict { .. } | Plan::Delete, now) => return self.follow(plan, now, place, editor).await,
+            (Plan::Conflict { .. } | Plan::Delete, now) => return Ok(self.follow(plan, now, place, editor).await?),
             // It is gone, so its name is too.
-            (_, None) => return self.follow(plan, None, to.clone(), editor).await,
+            (_, None) => return Ok(self.follow(plan, None, to.clone(), editor).await?),
             (_, Some(now)) => now,
         };
         let renamed = apply(editor, place, What::Rename { base: base.clone(), to: to.clone() }).await?;
-        let named = |reason| format!("it has its old name again, and nothing else of it was undone: {reason}");
+        let named = |reason| Stuck { reason, named: true };
         let (outcome, note) = self.follow(plan, Some(base), to.clone(), editor).await.map_err(named)?;
         Ok((outcome, both(renamed.note, note)))
     }
@@ -398,59 +388,6 @@ impl Document {
         }
         let changed: Vec<&Changed> = self.changed.iter().collect();
         Trail::replay(&changed, |hash| texts.remove(&hash))
-    }
-}
-
-/// Whether a document is where it was, and a run may still touch it.
-pub(super) fn still_there(roots: &Roots, place: &Place) -> Result<(), String> {
-    let shown = place.to_string();
-    let at = match place {
-        Place::File { path, .. } => At { uri: "", path: Some(path), shown: &shown },
-        Place::Buffer { uri } => At { uri, path: None, shown: &shown },
-    };
-    at.place(roots).map(drop)
-}
-
-/// Where a document was at some time.
-struct At<'a> {
-    uri: &'a str,
-    path: Option<&'a Path>,
-    shown: &'a str,
-}
-
-/// Where a document is after a change.
-fn now_at(changed: &Changed) -> At<'_> {
-    match &changed.moved {
-        Some(moved) => At { uri: &moved.uri, path: Some(&moved.path), shown: &moved.shown },
-        None => At::of(changed),
-    }
-}
-
-impl<'a> At<'a> {
-    /// Where it was before a change.
-    fn of(changed: &'a Changed) -> Self {
-        Self { uri: &changed.uri, path: changed.path.as_deref(), shown: &changed.shown }
-    }
-
-    /// The place there, if a run may still touch it.
-    fn place(&self, roots: &Roots) -> Result<Place, String> {
-        let shown = self.shown;
-        let given = match self.path {
-            Some(path) => path.to_str().ok_or_else(|| format!("the path of {shown} is not UTF-8"))?,
-            None => self.uri,
-        };
-        let place = roots.resolve(given, Access::Write).map_err(|denied| match (denied, self.path) {
-            (Denied::Protected(_), _) => format!("{shown} is protected now, so nothing there is changed"),
-            (_, Some(_)) => {
-                format!("{shown} is not in the folders that are open now; open its folder and try again")
-            }
-            (_, None) => format!("{shown} has no file and is not open any more"),
-        })?;
-        if place.path() != self.path {
-            let leads = place.path().map(Path::display).map(|path| format!(" and leads to {path}")).unwrap_or_default();
-            return Err(format!("{shown} is a link now{leads}; only what the run itself meant is changed"));
-        }
-        Ok(place)
     }
 }
 

@@ -29,8 +29,10 @@ const OPENS: [Opens; 4] = [Opens::AnswersLast, Opens::AnswersFirst, Opens::Repor
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Saves {
     Yes,
-    /// It saves, and tidies a line that the edit left alone.
+    /// It saves, and tidies a line that the edit left alone, which it does not report.
     Tidies,
+    /// It tidies that line and the one of the edit, reports that, and saves.
+    Formats,
     No,
     Fails,
     Lies,
@@ -182,12 +184,21 @@ impl Editor {
             Saves::No => return client.reply(id.clone(), json!({ "saved": [] })),
             Saves::Fails => return client.fail(id, "no space left on device"),
             Saves::Lies => return client.reply(id.clone(), json!({ "saved": uris })),
-            Saves::Yes | Saves::Tidies => {}
+            Saves::Yes | Saves::Tidies | Saves::Formats => {}
         }
         for uri in uris.as_array().expect("URIs") {
             let name = uri.as_str().expect("a URI");
             let text = if client.is_open(name) { client.text(name) } else { seen.hidden[name].clone() };
             let text = if self.saves == Saves::Tidies { text.replace("three  ", "three") } else { text };
+            let text = if self.saves == Saves::Formats {
+                let tidied = text.replace("three  ", "three").replace("zwei", "    zwei ;");
+                if client.is_open(name) {
+                    client.type_into(name, |_| (0..text.len(), tidied.clone()));
+                }
+                tidied
+            } else {
+                text
+            };
             std::fs::write(path(uri), text).expect("written");
         }
         client.reply(id.clone(), json!({ "saved": uris }));
@@ -287,7 +298,32 @@ async fn a_file_that_is_not_open_is_changed_through_an_editor_that_saves_it() {
         let tidied = if saves == Saves::Tidies { "three" } else { "three  " };
         assert_eq!(scene.disk("a.rs").expect("there"), format!("one\nzwei\n{tidied}\n"), "{opens:?} {saves:?}");
         assert_eq!(scene.client.requests("workspace/applyEdit").len(), 1, "{opens:?}: made once");
-        assert_eq!(scene.told().await.contains("changed more of a.rs"), saves == Saves::Tidies, "{opens:?}");
+        assert_eq!(
+            scene.told().await.contains("the editor changed it on save: line 3"),
+            saves == Saves::Tidies,
+            "{opens:?}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_editor_formats_on_save_is_no_obstacle_to_the_edit_nor_to_its_undo() {
+    for opens in [Opens::AnswersFirst, Opens::AnswersLast, Opens::ReportsLate] {
+        let turns = vec![read("a.rs"), patch(EDITED), says("done")];
+        let scene = Scene::new(Personality::VsCode, &[("a.rs", BEFORE)], turns).await;
+        Editor::new(opens, Saves::Formats).take_over(&scene.client);
+        let (events, finished) = scene.run().await;
+        assert_eq!(finished["ok"], true, "{opens:?}: {events:#?}");
+        let applied = of_type(&events, "editApplied");
+        assert_eq!(applied[0]["hunks"][0]["newText"], "    zwei ;", "{opens:?}");
+        let told = scene.told().await;
+        assert!(told.contains("a.rs is saved; the editor changed it on save: lines 2 to 3."), "{opens:?}: {told}");
+        assert!(told.contains("    zwei ;"), "{opens:?}: {told}");
+        let undone = scene.client.execute("cowrite.undo", json!({})).await.expect("an answer");
+        assert_eq!(undone["files"][0]["outcome"], "merged", "{opens:?}: {undone}");
+        // What was formatted elsewhere is not the run's.
+        assert_eq!(scene.client.text(&scene.uri("a.rs")), "one\ntwo\nthree\n", "{opens:?}");
+        assert_eq!(scene.disk("a.rs").as_deref(), Some("one\ntwo\nthree\n"), "{opens:?}");
     }
 }
 

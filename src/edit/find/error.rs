@@ -114,15 +114,14 @@ pub enum FindError {
         /// Where it was looked for, or nothing.
         behind: String,
     },
-    /// The line that the numbers of `@@` name is none that lines can be put behind.
-    #[error("{nth}: its lines go behind line {line}, {why}")]
+    /// Lines come where the numbers of `@@` alone say where.
+    #[error(
+        "{nth}: it has no line that is there, and the number of a line does not say for sure where its lines go; write some lines that \
+         stay above and below them, each behind a space"
+    )]
     Numbered {
         /// Which part.
         nth: Nth,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong with that, and the cure.
-        why: String,
     },
     /// Two parts meet.
     #[error("{first} and {second} overlap; make them one")]

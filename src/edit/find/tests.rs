@@ -123,10 +123,11 @@ fn a_text_like_nothing_in_the_file_has_no_nearest_place() {
 
 #[test]
 fn much_that_differs_is_cut() {
-    let base: String = (0..40).map(|n| format!("line number {n} {}\n", "-".repeat(n * 10))).collect();
-    let old: String = (0..40).map(|n| format!("line numbre {n} {}\n", "-".repeat(n * 10))).collect();
+    let base: String = (0..40).map(|n| format!("line number {n} {}\n", "-".repeat(n * 50))).collect();
+    let old: String = (0..40).map(|n| format!("line numbre {n} {}\n", "-".repeat(n * 50))).collect();
     let answer = check(&base, &[one(&old, "")]);
     assert!(answer.lines().count() <= 10, "{answer}");
+    assert!(answer.lines().all(|line| line.chars().count() < 180), "{answer}");
 }
 
 #[test]

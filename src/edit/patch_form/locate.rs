@@ -50,25 +50,15 @@ fn one(text: &Text<'_>, nth: Nth, chunk: &Chunk, from: usize) -> Result<Placed, 
     place(text, nth, &wanted).map_err(|error| above(text, error, &wanted))
 }
 
-/// Where lines go that come without any that are there: behind the line that the numbers of a header name, else below the one
-/// line that its text names, else to the end of the file.
+/// Where lines go that come without any that are there: below the one line that `@@` names, else to the end of the file. The numbers
+/// of a header are a hint, which chooses among places that fit; by themselves they are no place, for models count badly.
 fn unbound(text: &Text<'_>, nth: Nth, chunk: &Chunk, region: &Region) -> Result<usize, FindError> {
     let end = text.text().len();
     if chunk.at_end {
         return Ok(end);
     }
-    if let Some(line) = chunk.line {
-        // Behind the last break stands a line only where there is text in it.
-        let lines = text.lines() - usize::from(text.line(text.lines() - 1).is_empty());
-        let at = text.start(line.min(lines));
-        let why = if line > lines {
-            format!("and the file has {lines}; read it again, or name a line that is there")
-        } else if at < region.from {
-            "which is above the chunk or the @@ line before it; write the chunks from top to bottom".to_owned()
-        } else {
-            return Ok(at);
-        };
-        return Err(FindError::Numbered { nth, line, why });
+    if chunk.line.is_some() && end > 0 {
+        return Err(FindError::Numbered { nth });
     }
     if let ([_, _, ..], Some(anchor)) = (region.named.as_slice(), chunk.anchors.last()) {
         return Err(ambiguous(text, nth, &format!("the line {anchor:?} of @@"), &region.named));

@@ -79,7 +79,11 @@ impl EditorPort {
             ..WorkspaceEdit::default()
         };
         match self.through_editor(place, &uri, edit, label, &wanted).await {
-            Stands::Here { now, note } => Outcome::Applied(Applied { now, note, ..self.whole_file(place, text) }),
+            Stands::Here { now, seen, note } => {
+                let hunks = self.views(&seen, &now);
+                let back = (now.with_rope(seen.text), seen.back);
+                Outcome::Applied(Applied { hunks, now, note, back, ..self.whole_file(place, text) })
+            }
             Stands::Not(outcome) => {
                 // The file may have been made and the text refused.
                 if matches!(*outcome, Outcome::Refused { .. }) && self.open_uri(place).is_none() {

@@ -88,7 +88,13 @@ impl EditorPort {
     async fn rename_on_disk(&self, place: Place, base: Snapshot, to: Place) -> Outcome {
         let (from, target, expected) = (place.clone(), to.clone(), base.clone());
         match tokio::task::spawn_blocking(move || disk::rename(&from, &target, &expected)).await {
-            Ok(Ok(())) => self.moved(&place, &to, base),
+            Ok(Ok(note)) => match self.moved(&place, &to, base) {
+                Outcome::Applied(applied) => Outcome::Applied(Applied { note, ..applied }),
+                other => other,
+            },
+            Ok(Err(error @ WriteError::Renamed { .. })) => {
+                Outcome::NotConfirmed { reason: error.to_string(), late: None }
+            }
             Ok(Err(error @ WriteError::Changed { .. })) => {
                 let reason = error.to_string();
                 let WriteError::Changed { now, .. } = error else { return Outcome::Refused { reason } };
@@ -115,6 +121,8 @@ impl EditorPort {
             Ok(Err(error)) => return Outcome::Refused { reason: error.to_string() },
             Err(error) => return Outcome::Refused { reason: crash::why(&error).to_owned() },
         }
+        // The editor closes the old document, which takes its mark away.
+        let is_opened = place.path().is_some_and(|path| self.opened().contains(path));
         let request = self.client.apply_edit(label, renaming(old, open.as_ref(), new));
         let mut silent = false;
         let refusal = match timeout(ANSWER, request).await {
@@ -134,6 +142,11 @@ impl EditorPort {
             let seen = self.seen(place, to, open.is_some());
             match (seen, &refusal) {
                 (Seen::Done, _) => {
+                    if is_opened && let Some((old, new)) = place.path().zip(to.path()) {
+                        let mut opened = self.opened();
+                        opened.remove(old);
+                        opened.insert(new.to_path_buf());
+                    }
                     let Ok(now) = self.read(to).await else {
                         let reason = format!("{place} was renamed to {to}, which cannot be read");
                         return Outcome::NotConfirmed { reason, late: None };

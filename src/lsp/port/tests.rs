@@ -94,6 +94,38 @@ impl World {
         self.socket.send(yes).await.expect("sent");
     }
 
+    /// Begins an edit of a file that is not open.
+    async fn edits_unopened(&self, place: &Place, wanted: &str) -> tokio::task::JoinHandle<Outcome> {
+        let base = self.port.read(place).await.expect("text");
+        let patch = Patch::between(&base, wanted);
+        self.send(place, What::Edit { base, patch })
+    }
+
+    /// The next request, which is to save: the editor tidies the text, and writes it.
+    async fn save(&mut self, place: &Place, tidy: impl FnOnce(String) -> String) {
+        self.save_with(place, |world, text| {
+            let tidied = tidy(text.clone());
+            if tidied != text {
+                world.report(place, &[ContentChange { range: None, text: tidied.clone() }]);
+            }
+            fs::write(place.path().expect("a file"), tidied).expect("written");
+            true
+        })
+        .await;
+    }
+
+    /// The next request, which is to save, and whether it is done.
+    async fn save_with(&mut self, place: &Place, done: impl FnOnce(&Self, String) -> bool) {
+        let request = tokio::time::timeout(std::time::Duration::from_secs(5), self.socket.next());
+        let request = request.await.expect("in time").expect("a request");
+        assert_eq!(request.method(), "cowrite/save");
+        let (_, id, params) = request.into_parts();
+        let uris = params.expect("parameters")["uris"].clone();
+        let saved = if done(self, self.text(place)) { uris } else { json!([]) };
+        let answer = Response::from_ok(id.expect("an id"), json!({ "saved": saved }));
+        self.socket.send(answer).await.expect("sent");
+    }
+
     /// The editor reports these changes in one notification.
     fn report(&self, place: &Place, changes: &[ContentChange]) {
         assert!(self.documents.change(&self.port.uri(place), 2, changes));
@@ -442,4 +474,116 @@ async fn a_deleted_file_is_put_back_with_its_mark_its_encoding_and_its_mode() {
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o750);
         fs::remove_file(&path).expect("removed");
     }
+}
+
+fn saves() -> Caps {
+    Caps { save: true, rename_files: true, buffers_follow: true, ..Caps::default() }
+}
+
+/// A file that the editor has opened, changed and saved for a run.
+async fn opened_for_a_run(world: &mut World, before: &str, wanted: &str) -> Place {
+    let place = world.file("a.txt", before);
+    let outcome = world.edits_unopened(&place, wanted).await;
+    world
+        .answer(|world, edit| {
+            world.documents.open(&world.port.uri(&place), "text", 1, before);
+            world.report(&place, &asked(&edit));
+        })
+        .await;
+    world.save(&place, |text| text).await;
+    assert!(matches!(outcome.await.expect("no panic"), Outcome::Applied(Applied { note: None, .. })));
+    place
+}
+
+#[tokio::test]
+async fn a_file_that_is_kept_saved_stays_so_under_its_new_name() {
+    let mut world = World::new(saves()).await;
+    let place = opened_for_a_run(&mut world, "one\ntwo\n", "one\n2\n").await;
+    let to = Place::File { path: world.top.join("b.txt"), shown: "b.txt".into() };
+    let base = world.port.buffer(&place).expect("open");
+    let outcome = world.send(&place, What::Rename { base, to: to.clone() });
+    let (old, new) = (world.port.uri(&place), world.port.uri(&to));
+    world
+        .answer(|world, _| {
+            fs::rename(world.top.join("a.txt"), world.top.join("b.txt")).expect("renamed");
+            world.port.closed(&old);
+            world.documents.close(&old);
+            world.documents.open(&new, "text", 1, "one\n2\n");
+        })
+        .await;
+    assert!(matches!(outcome.await.expect("no panic"), Outcome::Applied(_)));
+    let outcome = world.edit(&to, "1\n2\n");
+    world.answer(|world, edit| world.report(&to, &asked(&edit))).await;
+    world.save(&to, |text| text).await;
+    assert!(matches!(outcome.await.expect("no panic"), Outcome::Applied(Applied { note: None, .. })));
+    assert_eq!(fs::read_to_string(world.top.join("b.txt")).expect("there"), "1\n2\n");
+}
+
+#[tokio::test]
+async fn what_an_editor_tidies_as_it_saves_is_told_and_taken_back_with_the_edit() {
+    let before = "fn a() {\n    b();\n}\n\nlet  c;\n";
+    let mut world = World::new(saves()).await;
+    let place = world.file("a.txt", before);
+    let outcome = world.edits_unopened(&place, "fn a() {\n  d(1,2);\n}\n\nlet  c;\n").await;
+    world
+        .answer(|world, edit| {
+            world.documents.open(&world.port.uri(&place), "text", 1, before);
+            world.report(&place, &asked(&edit));
+        })
+        .await;
+    let tidied = "fn a() {\n    d(1, 2);\n}\n\nlet c;\n";
+    world.save(&place, |_| tidied.to_owned()).await;
+    let Outcome::Applied(applied) = outcome.await.expect("no panic") else { panic!("applied") };
+    assert_eq!(applied.now.rope().to_string(), tidied);
+    let note = "a.txt is saved; the editor changed it on save: lines 2 and 5.";
+    assert_eq!(applied.note.as_deref(), Some(note));
+    let (seen, without, _) = back(&applied);
+    // What it did elsewhere is not the run's.
+    assert_eq!((seen.as_str(), without.as_str()), ("fn a() {\n    d(1, 2);\n}\n\nlet  c;\n", before));
+
+    // And so it is in a document that stays saved.
+    let outcome = world.edit(&place, "fn a() {\n    d(1, 2);\n}\n\nlet c=1;\n");
+    world.answer(|world, edit| world.report(&place, &asked(&edit))).await;
+    world.save(&place, |text| text.replace("c=1", "c = 1")).await;
+    let Outcome::Applied(applied) = outcome.await.expect("no panic") else { panic!("applied") };
+    assert_eq!(applied.note.as_deref(), Some("a.txt is saved; the editor changed it on save: line 5."));
+    let (seen, without, told) = back(&applied);
+    assert_eq!((seen, without), (tidied.replace("c;", "c = 1;"), tidied.to_owned()));
+    assert_eq!(told, [("", " = 1")]);
+}
+
+#[tokio::test]
+async fn what_is_typed_behind_a_save_makes_nothing_false_of_it() {
+    let mut world = World::new(saves()).await;
+    let place = opened_for_a_run(&mut world, "one\ntwo\n", "one\n2\n").await;
+    let outcome = world.edit(&place, "1\n2\n");
+    world.answer(|world, edit| world.report(&place, &asked(&edit))).await;
+    world
+        .save_with(&place, |world, text| {
+            fs::write(world.top.join("a.txt"), &text).expect("written");
+            world.report(&place, &[typed(0, "typed ")]);
+            true
+        })
+        .await;
+    let Outcome::Applied(applied) = outcome.await.expect("no panic") else { panic!("applied") };
+    assert_eq!(applied.note, None, "the file holds the change");
+    // One that was not asked to save has saved it all the same.
+    fs::write(world.top.join("a.txt"), world.text(&place)).expect("written");
+    let outcome = world.edit(&place, "typed 1\nII\n");
+    world.answer(|world, edit| world.report(&place, &asked(&edit))).await;
+    world
+        .save_with(&place, |world, text| {
+            fs::write(world.top.join("a.txt"), &text).expect("written");
+            false
+        })
+        .await;
+    let Outcome::Applied(applied) = outcome.await.expect("no panic") else { panic!("applied") };
+    assert_eq!(applied.note, None, "the file holds the change");
+    // And what it did not save is told.
+    let outcome = world.edit(&place, "typed 1\n2\n");
+    world.answer(|world, edit| world.report(&place, &asked(&edit))).await;
+    world.save_with(&place, |_, _| false).await;
+    let Outcome::Applied(applied) = outcome.await.expect("no panic") else { panic!("applied") };
+    let note = "The editor has the change of a.txt in a buffer and did not save it. The file on disk is as before.";
+    assert_eq!(applied.note.as_deref(), Some(note));
 }

@@ -13,7 +13,6 @@ use crate::edit::{Clash, Patch, Seen};
 use crate::editor::{Applied, Editor, Fate, Outcome, Place};
 use crate::lsp::apply::text_edits;
 use crate::lsp::uri;
-use crate::protocol::{HunkView, Range};
 use crate::text::{Charset, Snapshot};
 
 /// How often a file that changes at the same time is written anew.
@@ -53,8 +52,8 @@ impl EditorPort {
             WorkspaceEdit { document_changes: Some(DocumentChanges::Edits(vec![edit])), ..WorkspaceEdit::default() };
         let wanted = Wanted::new(now, patch);
         let outcome = match self.through_editor(&place, &uri, edit, label.clone(), &wanted).await {
-            Stands::Here { now, note } => {
-                let applied = self.landed(&place, &wanted, now, rebased);
+            Stands::Here { now, seen, note } => {
+                let applied = self.landed(&place, seen, now, rebased);
                 return Outcome::Applied(Applied { note, ..applied });
             }
             Stands::Not(outcome) => *outcome,
@@ -106,7 +105,7 @@ impl EditorPort {
             match written {
                 Ok(Ok(())) => {
                     let (rebased, now) = (wanted.base.rope() != base.rope(), wanted.after.clone());
-                    return Outcome::Applied(self.landed(&place, &wanted, now, rebased));
+                    return Outcome::Applied(self.landed(&place, wanted.seen(), now, rebased));
                 }
                 // Another program wrote this very moment: look again.
                 Ok(Err(WriteError::Changed { .. })) => {}
@@ -120,35 +119,16 @@ impl EditorPort {
     }
 
     /// What is told of a change that stands in a file, or in a buffer that the editor has opened for it.
-    fn landed(&self, place: &Place, wanted: &Wanted, now: Snapshot, rebased: bool) -> Applied {
-        let encoding = self.encoding();
-        let back = wanted.patch.inverse(wanted.base.rope());
-        let seen = Seen { text: wanted.after.rope().clone(), back };
-        let place_of = |offset| encoding.position(now.rope(), offset);
-        let hunks = wanted
-            .patch
-            .hunks()
-            .iter()
-            .zip(seen.ranges(now.rope()))
-            .map(|(hunk, range)| HunkView {
-                id: String::new(),
-                range: range.map_or_else(Range::default, |range| Range {
-                    start: place_of(range.start),
-                    end: place_of(range.end),
-                }),
-                old_text: wanted.base.rope().byte_slice(hunk.range.clone()).to_string(),
-                new_text: hunk.new.clone(),
-            })
-            .collect();
+    fn landed(&self, place: &Place, seen: Seen, now: Snapshot, rebased: bool) -> Applied {
         Applied {
             uri: self.uri(place),
-            hunks,
+            hunks: self.views(&seen, &now),
             rebased,
+            back: (now.with_rope(seen.text), seen.back),
             now,
             created: false,
             fate: Fate::Stays,
             note: None,
-            back: (wanted.after.clone(), seen.back),
         }
     }
 }

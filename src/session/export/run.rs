@@ -89,11 +89,19 @@ impl Section {
             }
             Record::Totals(_) | Record::Exceeded { .. } | Record::Previewed(_) => {}
             Record::Undone(undone) => {
-                let files: Vec<String> = undone.uris.iter().map(|uri| inline(&self.shown(uri))).collect();
-                self.say(format!(
-                    "*Afterwards the person took back what this run had changed in {}.*",
-                    files.join(", ")
-                ));
+                let files = |uris: &[String]| -> Option<String> {
+                    let files: Vec<String> = uris.iter().map(|uri| inline(&self.shown(uri))).collect();
+                    (!files.is_empty()).then(|| files.join(", "))
+                };
+                let (back, named) = (files(&undone.uris), files(&undone.named));
+                if let Some(files) = back {
+                    self.say(format!("*Afterwards the person took back what this run had changed in {files}.*"));
+                }
+                if let Some(files) = named {
+                    self.say(format!(
+                        "*Afterwards the person had the old name given back to {files}; its text stayed as this run had left it.*"
+                    ));
+                }
             }
             // A compaction is told by its event, and one that was only kept changes nothing.
             Record::Checkpoint(checkpoint) if checkpoint.reason != "cleared" => {}

@@ -132,7 +132,7 @@ fn a_session_reads_as_its_runs_with_prompt_answer_tools_edits_status_and_usage()
         event(Event::cost(usage, context, 1)),
         said("It is **mended**."),
         finished(RunStatus::Completed),
-        Record::Undone(Undone { run: run(), uris: vec!["file:///home/p/app/src/a%20b.rs".into()] }),
+        Record::Undone(Undone { run: run(), uris: vec!["file:///home/p/app/src/a%20b.rs".into()], named: Vec::new() }),
     ]);
     insta::assert_snapshot!(text, @r#"
         # Fix the parser

@@ -352,6 +352,14 @@ pub(super) fn is_to(pending: &Pending, place: &Place) -> bool {
     matches!(&pending.kind, Kind::Rename { to, .. } if same(to, place))
 }
 
+/// The name that a document shall have, where that is another one.
+fn renamed(pending: &Pending) -> Option<&Place> {
+    match &pending.kind {
+        Kind::Rename { to, .. } => Some(to),
+        Kind::Edit | Kind::Create | Kind::Delete => None,
+    }
+}
+
 #[async_trait]
 impl Editor for Reviewing {
     fn open(&self) -> Vec<(Place, Snapshot)> {
@@ -360,13 +368,16 @@ impl Editor for Reviewing {
         // What is proposed in a file that is not open is nowhere else to be seen.
         let closed: Vec<(Place, Snapshot)> = waiting
             .iter()
-            .filter(|pending| pending.run == self.run && matches!(pending.kind, Kind::Edit | Kind::Create))
+            .filter(|pending| pending.run == self.run && pending.kind != Kind::Delete)
             .filter(|pending| open.iter().all(|(place, _)| !same(place, &pending.place)))
             .map(|pending| {
-                (pending.place.clone(), Snapshot::detached(&pending.proposal.overlay().to_string(), UNKNOWN))
+                let place = renamed(pending).unwrap_or(&pending.place).clone();
+                (place, Snapshot::detached(&pending.proposal.overlay().to_string(), UNKNOWN))
             })
             .collect();
         let shown = open.into_iter().filter_map(|(place, now)| {
+            let mut mine = waiting.iter().filter(|pending| pending.run == self.run && same(&pending.place, &place));
+            let place = mine.find_map(renamed).cloned().unwrap_or(place);
             let shown = self.over(&mut waiting, &place, Ok(now)).ok()?;
             Some((place, shown))
         });

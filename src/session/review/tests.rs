@@ -259,6 +259,24 @@ async fn a_renamed_file_is_read_and_changed_under_its_new_name() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_to_have_another_name_is_among_the_open_ones_under_that() {
+    let at = Desk::new(&[("a.rs", "one\n"), ("shut.rs", "shut\n")]);
+    at.world.open("a.rs", "typed\n");
+    at.renames("a.rs", "b.rs").await;
+    let open = || -> Vec<String> {
+        let open = at.editor.open().into_iter();
+        open.map(|(place, now)| format!("{place}: {}", now.rope().to_string().trim_end())).collect()
+    };
+    assert_eq!(open(), ["b.rs: typed"]);
+    at.edits("b.rs", "changed\n").await;
+    assert_eq!(open(), ["b.rs: changed"]);
+    // What is changed in a file that is not open is nowhere else to be seen.
+    at.renames("shut.rs", "gone.rs").await;
+    at.edits("gone.rs", "SHUT\n").await;
+    assert_eq!(open(), ["b.rs: changed", "gone.rs: SHUT"]);
+}
+
+#[tokio::test]
 async fn what_the_run_did_not_see_is_a_conflict_for_its_next_change() {
     let desk = Desk::new(&[("a.rs", "one\ntwo\nthree\n")]);
     let seen = desk.shown("a.rs").await.expect("there");

@@ -9,7 +9,7 @@ use ropey::Rope;
 use super::*;
 use crate::context::recall::Found;
 use crate::protocol::Envelope;
-use crate::session::Changes;
+use crate::session::{Changes, Select};
 use crate::store::{self, Batch, Head, Keep, Report, SessionRow, Standing, StoreError, Stored, StoredRun, Tidied};
 use crate::tool::testing::World;
 
@@ -76,7 +76,7 @@ impl Ran {
         let editor: &dyn Editor = &*self.world.editor;
         let undoing = undo(editor, roots, &self.kept, SessionId::new(), self.run).await.expect("records");
         // As the session does it.
-        self.kept.push(Record::Undone(store::Undone { run: self.run, uris: undoing.undone }));
+        self.kept.push(Record::Undone(store::Undone { run: self.run, uris: undoing.undone, named: undoing.named }));
         let told = |file: FileUndone| match file.reason {
             None => format!("{}: {:?}", file.shown, file.outcome),
             Some(reason) => format!("{}: {:?}: {reason}", file.shown, file.outcome),
@@ -204,6 +204,32 @@ async fn an_undo_that_could_not_be_saved_is_told() {
     ran.writes("a.rs", "b\n").await;
     ran.world.notes_the_next("The file on disk is as before.");
     assert_eq!(ran.undo().await, ["a.rs: Restored: The file on disk is as before."]);
+}
+
+#[tokio::test]
+async fn a_place_that_was_taken_back_and_could_not_be_saved_is_told() {
+    let mut ran = Ran::new(&[("a.rs", "a\n")]);
+    let place = ran.world.place("a.rs");
+    let base = ran.world.editor.read(&place).await.expect("there");
+    let patch = Patch::between(&base, "b\n");
+    let change = Change {
+        place: place.clone(),
+        label: String::new(),
+        what: What::Edit { base, patch },
+        cancel: CancellationToken::new(),
+    };
+    let Outcome::Applied(mut applied) = ran.world.editor.apply(change).await else { panic!("applied") };
+    applied.hunks[0].id = "h1".into();
+    let (changed, texts) = ran.changes.record(ran.run, &place, &applied, &applied.hunks);
+    ran.kept.push(Record::Changed(Box::new(changed)));
+    ran.kept.texts.lock().expect("a lock").extend(texts.into_iter().map(|text| (Hash::of(&text), text)));
+    let (editor, select_all): (&dyn Editor, _) =
+        (&*ran.world.editor, Select { run: Some(ran.run), ..Select::default() });
+    let selected = select(&ran.kept, SessionId::new(), ran.run, &select_all, editor, true).await.expect("records");
+    ran.world.notes_the_next("The file on disk is as before.");
+    let taken = selected.places[0].take_back(editor, &ran.world.context.roots, &ran.kept).await.expect("taken back");
+    assert_eq!((taken.0.len(), taken.1.as_deref()), (1, Some("The file on disk is as before.")));
+    assert_eq!(ran.world.disk("a.rs"), "a\n");
 }
 
 #[tokio::test]
@@ -341,6 +367,48 @@ async fn a_moved_file_gets_its_old_name_and_its_old_text_back() {
     assert_eq!(ran.undo().await, ["a.rs: Restored", "b.rs: Restored", "b.rs: Restored", "open.rs: Restored"]);
     assert_eq!(ran.world.state(), before);
     assert_eq!(ran.undo().await, Vec::<String>::new(), "undone already");
+}
+
+#[tokio::test]
+async fn a_file_that_got_its_name_back_and_no_more_is_told_and_finished_later() {
+    let mut ran = Ran::new(&[("a.rs", "one\ntwo\n")]);
+    ran.writes("a.rs", "one\n2\n").await;
+    ran.moves("a.rs", "b.rs").await;
+    // The edit behind the rename.
+    ran.world.after(1, Outcome::Refused { reason: "the editor says no".into() });
+    let told = "a.rs: Conflict: it has its old name again (it was b.rs), and its text is as the run left it: the editor says no; \
+                undo again to take that back too";
+    assert_eq!(ran.undo().await, [told]);
+    assert!(ran.exists("a.rs") && !ran.exists("b.rs"));
+    // Whatever the person types until then.
+    ran.world.write("a.rs", "zero\none\n2\n");
+    assert_eq!(ran.undo().await, ["a.rs: Merged"]);
+    assert_eq!(ran.world.disk("a.rs"), "zero\none\ntwo\n");
+    assert_eq!(ran.undo().await, Vec::<String>::new(), "undone already");
+}
+
+#[tokio::test]
+async fn a_name_that_came_back_late_or_by_hand_is_no_obstacle() {
+    let mut ran = Ran::new(&[("a.rs", "one\ntwo\n")]);
+    ran.writes("a.rs", "one\n2\n").await;
+    ran.moves("a.rs", "b.rs").await;
+    let at = |path: &str| ran.world.top.join("ws").join(path);
+    fs::rename(at("b.rs"), at("a.rs")).expect("renamed");
+    assert_eq!(ran.undo().await, ["a.rs: Restored"]);
+    assert_eq!(ran.world.disk("a.rs"), "one\ntwo\n");
+}
+
+#[tokio::test]
+async fn another_file_under_the_old_name_is_left_alone() {
+    let mut ran = Ran::new(&[("a.rs", "one\ntwo\n")]);
+    ran.writes("a.rs", "one\n2\n").await;
+    ran.moves("a.rs", "b.rs").await;
+    let top = ran.world.top.join("ws");
+    fs::remove_file(top.join("b.rs")).expect("removed");
+    ran.world.write("a.rs", "the person's\none\n2\n");
+    let gone = "b.rs: Conflict: b.rs is not there any more, so there is nothing to take the changes out of";
+    assert_eq!(ran.undo().await, [gone]);
+    assert_eq!(ran.world.disk("a.rs"), "the person's\none\n2\n");
 }
 
 #[tokio::test]

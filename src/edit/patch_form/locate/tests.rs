@@ -93,20 +93,20 @@ fn lines_without_old_ones_never_go_below_one_of_several_lines() {
 }
 
 #[test]
-fn lines_without_old_ones_go_behind_the_line_that_a_header_counts() {
-    assert_eq!(check("a\nb\nc\n", "@@ -2,0 +3,1 @@\n+x"), "a\nb\nx\nc\n");
-    assert_eq!(check("a\nb\n", "@@ -0,0 +1,1 @@\n+x"), "x\na\nb\n");
-    assert_eq!(check("a\nb", "@@ -2,0 +3 @@\n+x"), "a\nb\nx");
+fn a_line_number_alone_says_nothing_of_where_lines_go() {
+    for header in ["@@ -2,0 +3,1 @@", "@@ -12,3 +12,4 @@", "@@ -0,0 +1,1 @@", "@@ -1,0 +2 @@ a"] {
+        assert_eq!(
+            check("a\nb\nc\n", &format!("{header}\n+x")),
+            "chunk 1: it has no line that is there, and the number of a line does not say for sure where its lines go; write some lines \
+             that stay above and below them, each behind a space",
+            "{header}"
+        );
+    }
+    // Where there is only one place, or the end is named, the number has nothing to say.
     assert_eq!(check("", "@@ -0,0 +1 @@\n+x"), "x\n");
-    assert_eq!(check("a\nb\nc\n", "@@ -1,0 +2 @@\n+x\n@@ -2,0 +4 @@ b\n+y"), "a\nx\nb\ny\nc\n");
-    insta::assert_snapshot!(
-        check("a\nb\n", "@@ -12,0 +13,2 @@\n+x"),
-        @"chunk 1: its lines go behind line 12, and the file has 2; read it again, or name a line that is there"
-    );
-    insta::assert_snapshot!(
-        check("a\nb\nc\n", "@@ -3,0 +4 @@\n+x\n@@ -1,0 +2 @@\n+y"),
-        @"chunk 2: its lines go behind line 1, which is above the chunk or the @@ line before it; write the chunks from top to bottom"
-    );
+    assert_eq!(check("a\nb\n", "@@ -2,0 +3 @@\n+x\n*** End of File"), "a\nb\nx\n");
+    // Lines that are there say it.
+    assert_eq!(check("a\nb\na\nb\n", "@@ -3,2 +3,3 @@\n a\n+x\n b"), "a\nb\na\nx\nb\n");
 }
 
 #[test]

@@ -245,7 +245,7 @@ async fn changes_and_the_texts_that_they_name_come_back() {
     let batch = Batch { contents: vec![text.clone().into_bytes()], ..pen.batch(vec![named.clone()]) };
     pen.put(&store, batch).await;
     pen.write(&store, vec![changed(run, Base::Since(vec![])), said("y")]).await;
-    let undone = Record::Undone(Undone { run, uris: vec!["file:///w/a".to_owned()] });
+    let undone = Record::Undone(Undone { run, uris: vec!["file:///w/a".to_owned()], named: Vec::new() });
     pen.write(&store, vec![undone, changed(RunId::new(), Base::Whole(text_hash(&text)))]).await;
 
     let fork = pen.fork(&store, 3, vec![said("z")]).await;

@@ -214,6 +214,17 @@ async fn what_the_person_types_while_a_set_is_made_stays_when_it_is_taken_back()
 }
 
 #[tokio::test]
+async fn what_was_read_of_a_file_counts_again_once_it_is_taken_back() {
+    let (world, patch, _) = scene(&[Kind::Delete, Kind::Edit, Kind::Edit]).await;
+    world.after(2, Failing::Refused.outcome());
+    world.fails("patch", json!({"patch": patch})).await;
+    let said = world.fails("edit", json!({"path": "f1.rs", "edits": [{"old": "zwei 1", "new": "2"}]})).await;
+    assert!(said.contains("the old text is not in the file"), "{said}");
+    world.ok("edit", json!({"path": "f0.rs", "edits": [{"old": "two 0", "new": "2"}]})).await;
+    assert_eq!(world.disk("f0.rs"), "one 0\n2\nthree 0\n");
+}
+
+#[tokio::test]
 async fn what_is_taken_back_in_the_editor_alone_is_not_as_it_was() {
     let (world, patch, _) = scene(&[Kind::EditOpen, Kind::Edit]).await;
     world.after(1, Failing::Refused.outcome());
