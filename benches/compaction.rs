@@ -85,7 +85,7 @@ async fn run(enabled: bool) -> Vec<(u8, f64)> {
         limits: Limits { max_turns: 10_000, ..Limits::default() },
         shutdown: CancellationToken::new(),
         tasks: TaskTracker::new(),
-        reviews_moved: tokio::sync::watch::Sender::default(),
+        shared: Default::default(),
     };
     let session = Session::new(&parts, "/w", "bench");
     let model = Arc::new(Model::default());

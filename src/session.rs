@@ -21,7 +21,10 @@ mod undo;
 
 pub use outlet::{Outlet, Told};
 pub use recall::SessionRecall;
-pub use review::{Decision, Decisions, May, Operation, ReviewFile, ReviewHunk, ReviewState, Select, taken_back};
+pub use review::{
+    Decision, Decisions, May, Operation, ReviewFile, ReviewHunk, ReviewState, Select, Shared, Standing, StandingHere,
+    taken_back,
+};
 pub use runs::EventPage;
 pub use state::Figures;
 pub use undo::{Plan, Trail};
@@ -32,7 +35,6 @@ pub(crate) use changes::Changes;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -130,8 +132,8 @@ pub struct Parts {
     pub shutdown: CancellationToken,
     /// Holds their actors.
     pub tasks: TaskTracker,
-    /// Counts how often the list of what waits for the person has changed.
-    pub reviews_moved: watch::Sender<u64>,
+    /// What they have in common of what waits for the person.
+    pub shared: Shared,
 }
 
 /// A session, as others hold it. Cloning shares it.
@@ -188,8 +190,16 @@ impl Session {
         };
         let state = folded(&records);
         let waiting = waiting(parts.store.as_ref(), state.proposed()).await;
+        let mut ancestors = Vec::new();
+        let mut parent = row.parent;
+        while let Some(known) = parent.filter(|parent| !ancestors.contains(&parent.session)) {
+            ancestors.push(known.session);
+            parent = parts.store.session(known.session).await?.and_then(|row| row.parent);
+        }
         let opening = Opening { session, begins: None, head, state, cut, ended, keep: parts.keep() };
-        Ok(Self::open(parts, &row.folder, opening, runs, waiting))
+        let session = Self::open(parts, &row.folder, opening, runs, waiting);
+        session.runs.descend_from(ancestors);
+        Ok(session)
     }
 
     fn open(
@@ -204,7 +214,7 @@ impl Session {
             folder: folder.into(),
             store: parts.store.clone(),
             runs: Arc::new(Runs::new(opening.session, opening.head, opening.begins.is_none(), &parts.limits, stored)),
-            reviews: Arc::new(Reviews::new(mailbox.clone(), parts.reviews_moved.clone(), waiting)),
+            reviews: Arc::new(Reviews::new(mailbox.clone(), parts.shared.clone(), waiting)),
             mailbox,
             reads: Arc::default(),
         };
@@ -224,6 +234,12 @@ impl Session {
     #[must_use]
     pub fn folder(&self) -> &Arc<str> {
         &self.folder
+    }
+
+    /// The sessions that it is a fork of, its parent first.
+    #[must_use]
+    pub fn ancestors(&self) -> Vec<SessionId> {
+        self.runs.ancestors()
     }
 
     /// Whether anything of it was written.
@@ -344,7 +360,10 @@ impl Session {
     /// # Errors
     /// When it could not be recorded.
     pub async fn undone(&self, undone: Undone, note: String) -> Result<(), String> {
-        kept(&self.mailbox, |kept| Entry::Undone { undone, note, kept }).await
+        let (run, uris) = (undone.run, undone.uris.clone());
+        kept(&self.mailbox, |kept| Entry::Undone { undone, note, kept }).await?;
+        self.reviews.standing().undone(run, &uris);
+        Ok(())
     }
 
     /// Whether nothing waits for the person.
@@ -371,27 +390,22 @@ impl Session {
         self.reviews.turn().await
     }
 
-    /// Makes what the person takes of what waits, in each document as one change, where that `may` be touched still.
-    pub async fn accept(&self, editor: &Arc<dyn Editor>, select: &Select, may: &May<'_>) -> Decisions {
-        self.reviews.accept(editor, select, may).await
+    /// Makes what the person takes of what waits, in each document as one change, where that `may` be touched still. Where the same
+    /// waits in `others`, it waits there no longer either, and is not told again.
+    pub async fn accept(&self, editor: &Arc<dyn Editor>, select: &Select, may: &May<'_>, others: &[Self]) -> Decisions {
+        self.reviews.accept(editor, select, may, &Self::reviews_of(others)).await
     }
 
-    /// Until this is dropped, hunks of a run are being accepted in a fork: what the text holds says nothing about them.
-    pub fn being_accepted_elsewhere(&self, run: RunId) -> impl Drop + use<> {
-        self.reviews.being_accepted_elsewhere(run)
-    }
-
-    /// The same hunks were accepted in a fork: here they wait no longer either.
-    pub fn accepted_elsewhere(&self, editor: &dyn Editor, run: RunId, hunks: &[String]) {
-        self.reviews.accepted_elsewhere(editor, run, hunks);
-    }
-
-    /// Drops what the person refuses of what waits.
+    /// Drops what the person refuses of what waits, here and in `others`.
     ///
     /// # Errors
     /// When it could not be recorded.
-    pub async fn reject(&self, editor: &dyn Editor, select: &Select) -> Result<Decisions, String> {
-        self.reviews.reject(editor, select).await
+    pub async fn reject(&self, editor: &dyn Editor, select: &Select, others: &[Self]) -> Result<Decisions, String> {
+        self.reviews.reject(editor, select, &Self::reviews_of(others)).await
+    }
+
+    fn reviews_of(sessions: &[Self]) -> Vec<Arc<Reviews>> {
+        sessions.iter().map(|session| session.reviews.clone()).collect()
     }
 
     /// Records what became of hunks that were applied, and tells it; the model hears `note`.
@@ -399,14 +413,17 @@ impl Session {
     /// # Errors
     /// When it could not be recorded.
     pub async fn decided(&self, decided: Decided, event: Option<Event>, note: Option<String>) -> Result<(), String> {
+        let (run, ids) = (decided.run, decided.hunks.clone());
         let reviewed = Reviewed {
-            run: decided.run,
+            run,
             records: vec![Record::Decided(decided)],
             contents: Vec::new(),
             events: event.into_iter().collect(),
             note,
         };
-        kept(&self.mailbox, |kept| Entry::Reviewed { reviewed: Box::new(reviewed), kept }).await
+        kept(&self.mailbox, |kept| Entry::Reviewed { reviewed: Box::new(reviewed), kept }).await?;
+        self.reviews.standing().decided(run, &ids);
+        Ok(())
     }
 
     /// Begins to summarise the history; `Some` says why not. What comes of it is told as an event.

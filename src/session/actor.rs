@@ -374,7 +374,12 @@ impl Actor {
         cancel: CancellationToken,
     ) -> impl Future<Output = ()> + Send + use<> {
         let mailbox = self.mailbox.clone();
-        let journal = Arc::new(RunJournal::new(run, mailbox.clone(), self.notes.clone()));
+        let journal = Arc::new(RunJournal::new(
+            (run, self.session),
+            mailbox.clone(),
+            self.notes.clone(),
+            self.reviews.standing().clone(),
+        ));
         let known = self.state.known();
         let recording = mailbox.clone();
         let compactor = self.compactor.clone();

@@ -17,6 +17,16 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
+    /// Forgets what is nowhere that is wanted. A later edit there keeps the whole text before it again.
+    pub(crate) fn retain(&mut self, wanted: impl Fn(&Place) -> bool) {
+        self.left.retain(|place, _| wanted(place));
+    }
+
+    /// Whether nothing is known of any document.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.left.is_empty()
+    }
+
     /// The record of an edit that has landed, and the texts that it names. `hunks` are those of `applied`, with their ids.
     ///
     /// The first edit in a document keeps the whole text before it; a later one only what the person did in between.

@@ -7,11 +7,12 @@ use tokio::sync::oneshot;
 
 use super::changes::Changes;
 use super::mailbox::{Entry, Kept, Mailbox};
+use super::review::Standing;
 use crate::agent::Journal;
 use crate::context::{Outcome, Previews, Window};
 use crate::editor::{Applied, Fate, Place};
 use crate::model::Item;
-use crate::protocol::{Event, FileStep, HunkView, RunId};
+use crate::protocol::{Event, FileStep, HunkView, RunId, SessionId};
 use crate::store::Previewed;
 
 /// Notes for the model's next turn, in whichever run that is.
@@ -24,11 +25,19 @@ pub(super) struct RunJournal {
     notes: Notes,
     /// What the run changed so far. A std mutex: held for a comparison of texts, never across an await.
     changes: Mutex<Changes>,
+    /// Where the person can decide on it.
+    standing: Arc<Standing>,
+    session: SessionId,
 }
 
 impl RunJournal {
-    pub(super) fn new(run: RunId, mailbox: Arc<Mailbox>, notes: Notes) -> Self {
-        Self { run, mailbox, notes, changes: Mutex::default() }
+    pub(super) fn new(
+        (run, session): (RunId, SessionId),
+        mailbox: Arc<Mailbox>,
+        notes: Notes,
+        standing: Arc<Standing>,
+    ) -> Self {
+        Self { run, mailbox, notes, changes: Mutex::default(), standing, session }
     }
 }
 
@@ -63,6 +72,7 @@ impl Journal for RunJournal {
             let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
             changes.record(self.run, place, applied, &hunks)
         };
+        self.standing.landed((self.run, self.session), place, applied, &hunks);
         let file = file_step(applied);
         let event = Event::EditApplied { uri: applied.uri.clone(), hunks, rebased: applied.rebased, late, file };
         kept(&self.mailbox, |kept| Entry::Landed { run: self.run, changed: Box::new(changed), contents, event, kept })

@@ -67,7 +67,7 @@ impl Person {
             limits: Limits { max_turns: 100_000, ..Limits::default() },
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            reviews_moved: tokio::sync::watch::Sender::default(),
+            shared: super::review::Shared::default(),
         };
         let session = Session::new(&parts, "/w", "long");
         let compaction =

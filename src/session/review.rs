@@ -1,9 +1,12 @@
 //! Proposals of a session: what its runs would change and the person has yet to decide on.
 
+mod accepting;
 mod deciding;
 mod landed;
+mod making;
 mod pending;
 mod reviewing;
+mod standing;
 #[cfg(test)]
 mod tests;
 mod withdrawing;
@@ -12,9 +15,10 @@ mod words;
 pub use deciding::May;
 pub(super) use pending::Pending;
 pub(super) use reviewing::Reviewing;
+pub use standing::{Standing, StandingHere};
 pub use words::taken_back;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{oneshot, watch};
@@ -124,27 +128,76 @@ pub(super) struct Reviewed {
     pub(super) note: Option<String>,
 }
 
+/// What the sessions of a workspace have in common.
+#[derive(Clone, Default)]
+pub struct Shared {
+    /// Counts how often the list of what waits has changed.
+    moved: watch::Sender<u64>,
+    /// The newest hunks of which was told that they have no place any more: a fork and what it comes from both find it out. A std
+    /// mutex, held for a look.
+    void: Arc<Mutex<VecDeque<(RunId, String)>>>,
+    standing: Arc<Standing>,
+}
+
+/// So many are remembered; both find it out with the same look.
+const VOID: usize = 1024;
+
+impl Shared {
+    /// Told whenever the list of what waits for the person has changed.
+    #[must_use]
+    pub fn moved(&self) -> watch::Receiver<u64> {
+        self.moved.subscribe()
+    }
+
+    /// The list has changed.
+    pub fn has_moved(&self) {
+        self.moved.send_modify(|count| *count += 1);
+    }
+
+    /// What the newest run has changed.
+    #[must_use]
+    pub fn standing(&self) -> &Arc<Standing> {
+        &self.standing
+    }
+
+    fn is_first(&self, run: RunId, id: &str) -> bool {
+        let mut void = self.void.lock().unwrap_or_else(PoisonError::into_inner);
+        if void.iter().any(|(known, hunk)| *known == run && hunk == id) {
+            return false;
+        }
+        void.push_back((run, id.to_owned()));
+        if void.len() > VOID {
+            void.pop_front();
+        }
+        true
+    }
+}
+
 /// What waits in a session. It outlives the runs that made it.
 pub(super) struct Reviews {
     // A std mutex: held for a look or a comparison of texts, never across an await.
     waiting: Mutex<Vec<Pending>>,
-    /// What was taken of each run. A std mutex, for the same.
+    /// What was taken of each run where some of it waits on. A std mutex, for the same.
     changes: Mutex<HashMap<RunId, Changes>>,
     mailbox: Arc<Mailbox>,
-    /// Told when the list has changed.
-    moved: watch::Sender<u64>,
+    shared: Shared,
     /// One decision after another, so that nothing is made twice.
     deciding: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Reviews {
-    pub(super) fn new(mailbox: Arc<Mailbox>, moved: watch::Sender<u64>, waiting: Vec<Pending>) -> Self {
+    pub(super) fn new(mailbox: Arc<Mailbox>, shared: Shared, waiting: Vec<Pending>) -> Self {
         let reviews =
-            Self { waiting: Mutex::new(waiting), changes: Mutex::default(), mailbox, moved, deciding: Arc::default() };
+            Self { waiting: Mutex::new(waiting), changes: Mutex::default(), mailbox, shared, deciding: Arc::default() };
         if !reviews.is_empty() {
             reviews.has_moved();
         }
         reviews
+    }
+
+    /// What the newest run of all sessions has changed.
+    pub(super) fn standing(&self) -> &Arc<Standing> {
+        self.shared.standing()
     }
 
     /// What a run must know of what earlier ones have proposed; nothing where all is decided.
@@ -164,7 +217,10 @@ impl Reviews {
 
     /// Nothing waits any more: the history that it belongs to begins anew.
     pub(super) fn clear(&self) {
-        self.lock().clear();
+        let mut waiting = self.lock();
+        waiting.clear();
+        self.tidy(&mut waiting);
+        drop(waiting);
         self.has_moved();
     }
 
@@ -172,16 +228,16 @@ impl Reviews {
     pub(super) fn list(&self, editor: &dyn Editor, session: SessionId) -> Vec<ReviewFile> {
         let mut waiting = self.lock();
         let mut moved = false;
-        for pending in waiting.iter_mut().filter(|pending| !pending.making) {
+        for pending in waiting.iter_mut().filter(|pending| !pending.making.any()) {
             if let Some(now) = editor.buffer(&pending.place) {
                 let gone = pending.follow(now.rope());
                 moved |= self.let_go(pending, gone, editor);
             }
         }
-        waiting.retain(|pending| !pending.is_empty());
+        self.tidy(&mut waiting);
         let view = |pending: &Pending| {
             let mut seen = pending.clone();
-            if seen.making
+            if seen.making.any()
                 && let Some(now) = editor.buffer(&seen.place)
             {
                 // What goes of it then is settled when it is made, or not.
@@ -224,10 +280,28 @@ impl Reviews {
             run: pending.run,
             records: vec![Record::Decided(decided)],
             contents: Vec::new(),
-            events: gone.into_iter().map(rejected).collect(),
+            events: gone
+                .into_iter()
+                .filter(|gone| self.shared.is_first(pending.run, &gone.hunk.id))
+                .map(rejected)
+                .collect(),
             note: Some(note),
         });
         true
+    }
+
+    /// Drops documents in which nothing waits any more, with what was kept to record the next change of their run there.
+    fn tidy(&self, waiting: &mut Vec<Pending>) {
+        waiting.retain(|pending| !pending.is_empty());
+        let waits = |run: RunId, place: &Place| {
+            let here = |pending: &Pending| pending::same(&pending.place, place) || reviewing::is_to(pending, place);
+            waiting.iter().any(|pending| pending.run == run && here(pending))
+        };
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.retain(|run, changes| {
+            changes.retain(|place| waits(*run, place));
+            !changes.is_empty()
+        });
     }
 
     /// Hands something to be recorded and told to the session, in the order of the calls. Answers when it is kept. Never waits.
@@ -238,7 +312,7 @@ impl Reviews {
     }
 
     fn has_moved(&self) {
-        self.moved.send_modify(|count| *count += 1);
+        self.shared.has_moved();
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Pending>> {

@@ -26,6 +26,8 @@ pub(super) struct Runs {
 
 struct Inner {
     session: SessionId,
+    /// What it is a fork of, its parent first.
+    ancestors: Vec<SessionId>,
     /// The newest record that was kept.
     head: Head,
     /// Whether anything of the session was.
@@ -117,12 +119,29 @@ impl Runs {
     /// The runs of a session that has them in the store already.
     pub(super) fn new(session: SessionId, head: Head, written: bool, limits: &Limits, stored: Vec<StoredRun>) -> Self {
         let runs = stored.into_iter().map(Run::stored).collect();
-        let inner = Inner { session, head, written, runs, figures: Figures::default(), broken: None, stale: false };
+        let inner = Inner {
+            session,
+            ancestors: Vec::new(),
+            head,
+            written,
+            runs,
+            figures: Figures::default(),
+            broken: None,
+            stale: false,
+        };
         Self { max_runs: limits.max_runs, inner: Mutex::new(inner) }
     }
 
     pub(super) fn session(&self) -> SessionId {
         self.lock().session
+    }
+
+    pub(super) fn ancestors(&self) -> Vec<SessionId> {
+        self.lock().ancestors.clone()
+    }
+
+    pub(super) fn descend_from(&self, ancestors: Vec<SessionId>) {
+        self.lock().ancestors = ancestors;
     }
 
     pub(super) fn head(&self) -> Head {
@@ -406,7 +425,8 @@ impl Runs {
     /// The session goes on as a fork: what has ended belongs to the one that it came from.
     pub(super) fn fork(&self, session: SessionId) {
         let mut inner = self.lock();
-        inner.session = session;
+        let parent = std::mem::replace(&mut inner.session, session);
+        inner.ancestors.insert(0, parent);
         inner.runs.retain(Run::is_unfinished_here);
         for run in &mut inner.runs {
             run.snapshot.session_id = session;

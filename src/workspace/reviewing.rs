@@ -6,8 +6,9 @@ use tokio::sync::watch;
 
 use super::preparing::with_buffers;
 use super::{FileUndone, SessionError, UndoOutcome, Workspace, undo};
-use crate::protocol::{Event, RunId};
-use crate::session::{Decision, Decisions, ReviewFile, Select, Session, taken_back};
+use crate::editor::Place;
+use crate::protocol::{Event, Range, RunId};
+use crate::session::{Decision, Decisions, ReviewFile, Select, Session, StandingHere, taken_back};
 use crate::store::{Decided, Verdict};
 
 /// What a hunk that was applied is rejected with.
@@ -19,8 +20,8 @@ impl Workspace {
     pub fn reviews(&self) -> Vec<ReviewFile> {
         let mut seen = HashSet::new();
         let mut files = Vec::new();
-        // A fork goes on with what waits in the session that it comes from, and was opened after it.
-        for session in self.sessions.all().into_iter().rev() {
+        // A fork goes on with what waits in the session that it comes from, and it is decided there.
+        for session in self.sessions.deciding() {
             for mut file in session.reviews(self.editor.as_ref()) {
                 file.hunks.retain(|hunk| seen.insert((file.run, hunk.id.clone())));
                 if !file.hunks.is_empty() {
@@ -29,6 +30,12 @@ impl Workspace {
             }
         }
         files
+    }
+
+    /// What the newest run has changed in a document and nobody has decided on, at the ranges that are `wanted`. Never waits.
+    #[must_use]
+    pub fn standing(&self, place: impl FnOnce() -> Place, wanted: impl Fn(Range) -> bool) -> Option<StandingHere> {
+        self.sessions.shared().standing().here(self.editor.as_ref(), place, wanted)
     }
 
     /// Told whenever that list has changed, but for ranges that moved with what was typed.
@@ -47,7 +54,8 @@ impl Workspace {
         let active = self.session(None).await?;
         let editor = self.editor.as_ref();
         let run = select.run.or_else(|| {
-            let newest = self.sessions.all().into_iter().filter_map(|session| session.newest_reviewed(editor, &select));
+            let newest =
+                self.sessions.deciding().into_iter().filter_map(|session| session.newest_reviewed(editor, &select));
             newest.max()
         });
         let nothing = || {
@@ -65,23 +73,14 @@ impl Workspace {
         let run = run.ok_or_else(nothing)?;
         let select = Select { run: Some(run), ..select };
         let owner = self.owner(run).await?;
-        let mut of_run = self.sessions.all();
-        of_run.retain(|session| session.newest_reviewed(editor, &select).is_some());
-        let decisions = match (of_run.pop(), decision) {
-            (Some(session), Decision::Accept) => {
+        let of_run = self.waiting_for(&select).await;
+        let decisions = match (of_run.split_first(), decision) {
+            (Some((session, others)), Decision::Accept) => {
                 let roots = with_buffers(&self.roots, editor);
                 let may = |place: &_| undo::still_there(&roots, place);
-                let _held: Vec<_> = of_run.iter().map(|session| session.being_accepted_elsewhere(run)).collect();
-                let accepted = session.accept(&self.editor, &select, &may).await;
-                of_run.iter().for_each(|session| session.accepted_elsewhere(editor, run, &accepted.hunks));
-                accepted
+                session.accept(&self.editor, &select, &may, others).await
             }
-            (Some(session), Decision::Reject) => {
-                for session in of_run {
-                    session.reject(editor, &select).await?;
-                }
-                session.reject(editor, &select).await?
-            }
+            (Some((session, others)), Decision::Reject) => session.reject(editor, &select, others).await?,
             (None, decision) => {
                 let session = self.hears(active, owner, run).await?;
                 let _turn = session.turn_to_decide().await;
@@ -99,6 +98,28 @@ impl Workspace {
         }
         problems.into_iter().for_each(|problem| self.sessions.say(problem));
         Ok(hunks)
+    }
+
+    /// The sessions in which something that is selected waits: first the one that is asked, then those which hear of it. What lies
+    /// between a fork and the session of the run is opened for that.
+    async fn waiting_for(&self, select: &Select) -> Vec<Session> {
+        let waits = |session: &Session| session.newest_reviewed(self.editor.as_ref(), select).is_some();
+        let mut of_run = self.sessions.deciding();
+        of_run.retain(waits);
+        for ancestor in of_run.first().map(Session::ancestors).unwrap_or_default() {
+            match self.sessions.get(ancestor).await {
+                Ok(session) if waits(&session) => {
+                    if of_run.iter().all(|known| known.id() != session.id()) {
+                        of_run.push(session);
+                    }
+                }
+                // It does not wait in what that comes from either.
+                Ok(_) => break,
+                // Deleted, or not to be read: then nobody decides there.
+                Err(error) => tracing::debug!(%ancestor, %error, "a session that a fork comes from was not opened"),
+            }
+        }
+        of_run
     }
 
     /// The session of a run, opened where it is not: then it is known what waits there.
@@ -156,7 +177,8 @@ impl Workspace {
     pub(super) async fn refuse_all(&self, run: RunId) -> Result<Vec<FileUndone>, SessionError> {
         let select = Select { run: Some(run), ..Select::default() };
         let mut files: Vec<FileUndone> = Vec::new();
-        for session in self.sessions.all() {
+        let sessions = self.waiting_for(&select).await;
+        for (at, session) in sessions.iter().enumerate() {
             for file in session.reviews(self.editor.as_ref()).into_iter().filter(|file| file.run == run) {
                 let (uri, shown) = (file.uri, file.place.to_string());
                 if files.iter().all(|known| known.uri != uri) {
@@ -164,7 +186,7 @@ impl Workspace {
                     files.push(FileUndone { uri, shown, outcome, reason: None, was: None });
                 }
             }
-            session.reject(self.editor.as_ref(), &select).await?;
+            session.reject(self.editor.as_ref(), &select, &sessions[at + 1..]).await?;
         }
         Ok(files)
     }

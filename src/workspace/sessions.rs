@@ -9,7 +9,7 @@ use super::Life;
 use super::keeping::Keeping;
 use crate::protocol::{Envelope, RunId, SessionId};
 use crate::session::export::SessionView;
-use crate::session::{EventPage, Outlet, Parts, Session, Told, fork, waits};
+use crate::session::{EventPage, Outlet, Parts, Session, Shared, Told, fork, waits};
 use crate::settings::{Limits, Places};
 use crate::store::{Owner, Store, StoreError, StoredRun};
 
@@ -19,8 +19,8 @@ pub(super) struct Sessions {
     outlet: Arc<dyn Outlet>,
     limits: Limits,
     life: Life,
-    /// Counts how often the list of what waits for the person has changed.
-    reviews_moved: watch::Sender<u64>,
+    /// What the sessions have in common of what waits for the person.
+    shared: Shared,
     /// Held while it is found out which session a command means, so that two commands find the same one.
     turn: tokio::sync::Mutex<()>,
     known: Mutex<Known>,
@@ -72,7 +72,7 @@ impl Sessions {
             outlet,
             limits,
             life,
-            reviews_moved: watch::Sender::default(),
+            shared: Shared::default(),
             turn: tokio::sync::Mutex::default(),
             known: Mutex::default(),
         }
@@ -226,6 +226,7 @@ impl Sessions {
     pub(super) async fn delete(&self, id: SessionId) -> Result<(), SessionError> {
         let _turn = self.turn.lock().await;
         let session = self.open(id).await?;
+        self.shared.standing().forget(|run| session.knows(run) && session.unfinished().is_empty());
         if !session.unfinished().is_empty() {
             let why =
                 "the session has a run under way; cancel it first (cowrite.cancel), or wait until it has finished";
@@ -329,6 +330,19 @@ impl Sessions {
         self.known().open.clone()
     }
 
+    /// Every open session, in the order in which they are asked to decide: those that a folder goes on with, then a fork before what
+    /// it comes from, and of others the one that was opened last. Never waits.
+    pub(super) fn deciding(&self) -> Vec<Session> {
+        let (mut sessions, active) = {
+            let known = self.known();
+            let active: Vec<SessionId> = known.active.values().map(Session::id).collect();
+            (known.open.clone(), active)
+        };
+        sessions.reverse();
+        sessions.sort_by_key(|session| std::cmp::Reverse((active.contains(&session.id()), session.ancestors().len())));
+        sessions
+    }
+
     /// Opens the active sessions in which a run was cut off or something waits, so that the person hears of it. Does nothing where there is no database.
     pub(super) async fn look_back(&self, folders: &[String]) {
         if self.keeping.file().is_none() {
@@ -417,12 +431,17 @@ impl Sessions {
         known.open.retain(|open| open.id() != session.id());
         known.active.retain(|_, active| active.id() != session.id());
         drop(known);
-        self.reviews_moved.send_modify(|count| *count += 1);
+        self.shared.has_moved();
+    }
+
+    /// What they have in common of what the person decides on.
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// Told whenever the list of what waits for the person has changed.
     pub(super) fn reviews_moved(&self) -> watch::Receiver<u64> {
-        self.reviews_moved.subscribe()
+        self.shared.moved()
     }
 
     fn parts(&self, store: &Arc<dyn Store>) -> Parts {
@@ -432,7 +451,7 @@ impl Sessions {
             limits: self.limits.clone(),
             shutdown: self.life.shutdown.clone(),
             tasks: self.life.tasks.clone(),
-            reviews_moved: self.reviews_moved.clone(),
+            shared: self.shared.clone(),
         }
     }
 

@@ -466,6 +466,11 @@ impl Client {
         self.lock().lies = true;
     }
 
+    /// From now on they are applied again.
+    pub(crate) fn tell_the_truth_about_edits(&self) {
+        self.lock().lies = false;
+    }
+
     /// From now on edits are applied and answered with an error, and reported a moment later.
     pub(crate) fn fail_after_applying(&self) {
         self.lock().fails_after = true;

@@ -20,6 +20,7 @@ mod process;
 mod progress;
 mod recall;
 mod review;
+mod review_forks;
 mod review_surface;
 mod script;
 mod sessions;

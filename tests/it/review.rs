@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 use crate::client::{Client, Personality, Setup};
 use crate::script::{calls, edit, says};
 
-const BEFORE: &str = "fn one() {}\nfn two() {}\nfn three() {}\nfn four() {}\nfn five() {}\n";
+pub(crate) const BEFORE: &str = "fn one() {}\nfn two() {}\nfn three() {}\nfn four() {}\nfn five() {}\n";
 
 /// A workspace with an open buffer.
-struct Scene {
+pub(crate) struct Scene {
     _folder: tempfile::TempDir,
-    workspace: PathBuf,
+    pub(crate) workspace: PathBuf,
     state: PathBuf,
     rules: Vec<(&'static str, Vec<Value>)>,
 }
 
 impl Scene {
-    fn new(rules: Vec<(&'static str, Vec<Value>)>) -> Self {
+    pub(crate) fn new(rules: Vec<(&'static str, Vec<Value>)>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let real = folder.path().canonicalize().expect("real");
         let (workspace, state) = (real.join("work"), real.join("state"));
@@ -32,57 +32,57 @@ impl Scene {
         Setup { state: Some(self.state.clone()), ..setup }
     }
 
-    async fn server(&self, personality: Personality) -> (Client, String) {
+    pub(crate) async fn server(&self, personality: Personality) -> (Client, String) {
         let client = Client::start(self.setup(personality)).await;
         let uri = client.open(&self.workspace.join("a.rs"), BEFORE);
         (client, uri)
     }
 
     /// A server that can be killed, with the buffer as it is.
-    async fn process(&self, text: &str) -> (Client, String) {
+    pub(crate) async fn process(&self, text: &str) -> (Client, String) {
         let client = Client::start(Setup { process: true, ..self.setup(Personality::VsCode) }).await;
         let uri = client.open(&self.workspace.join("a.rs"), text);
         (client, uri)
     }
 
-    fn disk(&self, path: &str) -> Option<String> {
+    pub(crate) fn disk(&self, path: &str) -> Option<String> {
         std::fs::read_to_string(self.workspace.join(path)).ok()
     }
 }
 
 /// Reads the file and edits it in one call.
-fn editing(edits: &[(&str, &str)]) -> Vec<Value> {
+pub(crate) fn editing(edits: &[(&str, &str)]) -> Vec<Value> {
     vec![calls(&[("read", json!({ "path": "a.rs" }))]), calls(&[edit("a.rs", edits)]), says("done")]
 }
 
-async fn run(client: &Client, prompt: &str, mode: &str) -> String {
+pub(crate) async fn run(client: &Client, prompt: &str, mode: &str) -> String {
     let run = client.run("cowrite.run", json!({ "prompt": prompt, "mode": mode })).await;
     let finished = client.finished(&run).await;
     assert_eq!(finished["status"], "completed", "{finished}");
     run
 }
 
-async fn accept(client: &Client, which: Value) -> Value {
+pub(crate) async fn accept(client: &Client, which: Value) -> Value {
     client.execute("cowrite.accept", which).await.expect("accepted")["hunks"].clone()
 }
 
-async fn reject(client: &Client, which: Value) -> Value {
+pub(crate) async fn reject(client: &Client, which: Value) -> Value {
     client.execute("cowrite.reject", which).await.expect("rejected")["hunks"].clone()
 }
 
 /// The sentence that a command is refused with.
-async fn refused(client: &Client, command: &str, which: Value) -> String {
+pub(crate) async fn refused(client: &Client, command: &str, which: Value) -> String {
     let error = client.execute(command, which).await.expect_err("it cannot be");
     assert_eq!(error["code"], -32803, "{error}");
     error["message"].as_str().expect("a sentence").to_owned()
 }
 
-fn of_type(events: &[Value], kind: &str) -> Vec<Value> {
+pub(crate) fn of_type(events: &[Value], kind: &str) -> Vec<Value> {
     events.iter().filter(|event| event["type"] == kind).cloned().collect()
 }
 
 /// Events of a kind that belong to no run, once there are so many.
-async fn told_later(client: &Client, kind: &str, count: usize) -> Vec<Value> {
+pub(crate) async fn told_later(client: &Client, kind: &str, count: usize) -> Vec<Value> {
     let look = |notifications: &[Value], _: &[Value]| {
         let told = notifications.iter().map(|message| &message["params"]);
         let later = told.filter(|told| told.get("runId").is_none() && told["event"]["type"] == kind);
@@ -95,14 +95,14 @@ async fn told_later(client: &Client, kind: &str, count: usize) -> Vec<Value> {
 }
 
 /// What is recorded of the session.
-async fn records(client: &Client) -> Vec<Value> {
+pub(crate) async fn records(client: &Client) -> Vec<Value> {
     let answer = client.execute("cowrite.session.export", json!({ "format": "json" })).await.expect("an export");
     let export: Value = serde_json::from_str(answer["text"].as_str().expect("a text")).expect("JSON");
     export["records"].as_array().expect("records").iter().map(|record| record["record"].clone()).collect()
 }
 
 /// Everything that the model was told in the session, as one text.
-async fn heard(client: &Client) -> String {
+pub(crate) async fn heard(client: &Client) -> String {
     let items = records(client).await.into_iter().filter(|record| record["item"]["item"].is_object());
     items.map(|record| record["item"]["item"].to_string()).collect()
 }
@@ -301,14 +301,23 @@ async fn while_the_run_goes_on_its_proposals_can_be_decided_and_it_hears_of_it_i
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_who_accept_the_same_place_make_it_once() {
-    let scene = Scene::new(vec![("go", editing(&[("one", "eins")]))]);
-    let (client, uri) = scene.server(Personality::VsCode).await;
-    let run = run(&client, "go", "ask").await;
-    let which = || json!({ "runId": run, "hunk": "p1" });
-    let both = tokio::join!(client.execute("cowrite.accept", which()), client.execute("cowrite.accept", which()));
-    assert_eq!([&both.0, &both.1].iter().filter(|answer| answer.is_ok()).count(), 1, "{both:?}");
-    assert_eq!(client.requests("workspace/applyEdit").len(), 1);
-    assert_eq!(client.text(&uri), BEFORE.replace("one", "eins"));
+    for round in 0..5 {
+        let scene = Scene::new(vec![("go", editing(&[("one", "eins")]))]);
+        let (client, uri) = scene.server(Personality::VsCode).await;
+        // A file that is read from the disk: both would look at it before either has changed it.
+        client.close(&uri);
+        let run = run(&client, "go", "ask").await;
+        let which = || json!({ "runId": run, "hunk": "p1" });
+        let both = tokio::join!(client.execute("cowrite.accept", which()), client.execute("cowrite.accept", which()));
+        let refused: Vec<String> =
+            [both.0, both.1].into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
+        assert_eq!(refused.len(), 1, "{round}: {refused:?}");
+        assert!(
+            refused[0].contains("nothing of that is left to decide on"),
+            "{round}: the other one comes behind it: {refused:?}"
+        );
+        assert_eq!(scene.disk("a.rs"), Some(BEFORE.replace("one", "eins")));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -320,11 +329,18 @@ async fn what_the_editor_does_not_show_still_waits() {
     let said = refused(&client, "cowrite.accept", json!({ "runId": run })).await;
     assert!(said.contains("not confirmed"), "{said}");
     assert_eq!(client.text(&uri), BEFORE);
-    // It may still come, and is not decided again before that.
+    assert!(said.ends_with("it waits on, and can be decided again in 2 s"), "{said}");
+    // It may still come, and is not decided again at once.
     for command in ["cowrite.accept", "cowrite.reject"] {
         let said = refused(&client, command, json!({ "runId": run })).await;
         assert!(said.contains("a.rs is being changed at this moment"), "{said}");
+        assert!(said.ends_with("try it again in 2 s"), "{said}");
     }
+    client.tell_the_truth_about_edits();
+    tokio::time::sleep(std::time::Duration::from_millis(2_100)).await;
+    assert_eq!(accept(&client, json!({ "runId": run })).await, json!(["p1"]));
+    assert_eq!(client.text(&uri), BEFORE.replace("one", "eins"));
+    told_later(&client, "editApplied", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -489,4 +505,56 @@ async fn a_file_that_the_run_made_goes_with_the_place_that_made_it() {
     client.execute("cowrite.undo", json!({ "runId": run })).await.expect("undone");
     assert_eq!(scene.disk("b.rs"), None, "all that was left of it was the run's");
     assert_eq!(scene.disk("d.rs").as_deref(), Some("d\nmine\n"));
+}
+
+/// Lines that cannot be packed much.
+fn large(bytes: usize) -> String {
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut text = String::with_capacity(bytes + 80);
+    for line in 0.. {
+        if text.len() >= bytes {
+            break;
+        }
+        text += &format!("line{line}");
+        for _ in 0..4 {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            text += &format!(" {seed:016x}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_text_is_kept_once_however_often_something_is_proposed_in_it() {
+    let text = large(2_000_000);
+    let turns = vec![
+        calls(&[("read", json!({ "path": "a.rs", "start_line": 1, "end_line": 9 }))]),
+        calls(&[edit("a.rs", &[("line1 ", "LINE1 ")])]),
+        calls(&[edit("a.rs", &[("line5 ", "LINE5 ")])]),
+        calls(&[edit("a.rs", &[("line8 ", "LINE8 ")])]),
+        says("done"),
+    ];
+    let scene = Scene::new(vec![("go", turns)]);
+    std::fs::write(scene.workspace.join("a.rs"), &text).expect("written");
+    let client = Client::start(scene.setup(Personality::VsCode)).await;
+    let run = run(&client, "go", "ask").await;
+    assert_eq!(
+        of_type(&client.events(&run), "editProposed").len(),
+        3,
+        "each is recorded with the text that it stands in"
+    );
+    client.stop().await;
+    let (mut kept, mut folders) = (0, vec![scene.state.clone()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            match entry.metadata().expect("there") {
+                data if data.is_dir() => folders.push(entry.path()),
+                data => kept += data.len() as usize,
+            }
+        }
+    }
+    assert!(kept < text.len(), "{kept} bytes for a text of {}, which is packed", text.len());
 }

@@ -543,3 +543,48 @@ async fn a_look_at_the_lenses_while_a_place_is_being_made_takes_it_for_nothing_e
         assert_eq!(scene.client.until("three edits", all).await, 0, "{personality:?}, forked: {forked}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_run_has_changed_is_kept_and_taken_back_on_its_line() {
+    for personality in Personality::ALL {
+        let scene = Scene::new(personality).await;
+        let none = json!({ "diagnostics": [] });
+        let run = scene.client.run("cowrite.run", json!({ "prompt": "go", "mode": "edit" })).await;
+        assert_eq!(scene.client.finished(&run).await["status"], "completed", "{personality:?}");
+        scene.type_above();
+        tokio::time::sleep(std::time::Duration::from_millis(80)).await;
+        assert_eq!(
+            titles(&scene.actions(3, none.clone()).await),
+            [
+                "Keep this change (Cowrite)",
+                "Take back this change (Cowrite)",
+                "Keep all 3 changes of this file (Cowrite)",
+                "Take back all 3 changes of this file (Cowrite)",
+                "Keep all 4 changes in 2 files (Cowrite)",
+                "Take back all 4 changes in 2 files (Cowrite)",
+            ],
+            "{personality:?}"
+        );
+        assert!(scene.actions(2, none.clone()).await.is_empty(), "{personality:?}: nothing was changed there");
+        let only = json!({ "diagnostics": [], "only": ["refactor"] });
+        assert!(scene.actions(3, only).await.is_empty(), "{personality:?}");
+
+        let taken = scene.choose(titled(&scene.actions(3, none.clone()).await, "Take back this change")).await;
+        assert_eq!(taken["hunks"], json!(["h2"]), "{personality:?}");
+        let kept = scene.choose(titled(&scene.actions(1, none.clone()).await, "Keep this change")).await;
+        assert_eq!(kept["hunks"], json!(["h1"]), "{personality:?}");
+        let text = format!("// typed\n{}", BEFORE.replace("one", "eins").replace("five", "fünf"));
+        assert_eq!(scene.text(), text, "{personality:?}");
+        assert!(scene.actions(1, none.clone()).await.is_empty(), "{personality:?}: it is kept");
+        assert!(scene.actions(3, none.clone()).await.is_empty(), "{personality:?}: it is taken back");
+        let last = scene.actions(5, none.clone()).await;
+        assert_eq!(last.len(), 4, "{personality:?}: of the place and the run: {:?}", titles(&last));
+        let all = scene.choose(titled(&last, "Take back all 2 changes in 2 files")).await;
+        assert_eq!(all["hunks"], json!(["h3", "h4"]), "{personality:?}");
+        assert_eq!(scene.text(), text.replace("fünf", "five"), "{personality:?}: what is kept stays");
+        assert!(!scene.workspace.join("b.rs").exists(), "{personality:?}");
+        for line in 0..6 {
+            assert!(scene.actions(line, none.clone()).await.is_empty(), "{personality:?}: all is decided");
+        }
+    }
+}

@@ -10,10 +10,11 @@ use super::{command, decide, markers, name, now, size, waiting_in};
 use crate::lsp::actions::wanted;
 use crate::lsp::port::EditorPort;
 use crate::protocol::Range;
-use crate::session::{Decision, ReviewFile, ReviewHunk};
+use crate::session::{Decision, ReviewFile, ReviewHunk, StandingHere};
 use crate::workspace::Workspace;
 
 const BOTH: [(Decision, &str); 2] = [(Decision::Accept, "accept"), (Decision::Reject, "reject")];
+const STANDING: [(Decision, &str); 2] = [(Decision::Accept, "Keep"), (Decision::Reject, "Take back")];
 
 /// The actions for a range of a document.
 pub(in crate::lsp) fn actions(
@@ -21,12 +22,12 @@ pub(in crate::lsp) fn actions(
     port: &EditorPort,
     params: &CodeActionParams,
 ) -> Vec<CodeActionOrCommand> {
-    let here = waiting_in(workspace, port, params.text_document.uri.as_str());
-    if here.is_empty() {
-        return Vec::new();
-    }
-    let all = workspace.reviews();
-    let actions = here.iter().flat_map(|file| of_file(file, &all, &now(port, file), params));
+    let uri = params.text_document.uri.as_str();
+    let here = waiting_in(workspace, port, uri);
+    let all = if here.is_empty() { Vec::new() } else { workspace.reviews() };
+    let standing = workspace.standing(|| port.place(uri), |hunk| meets(hunk, params.range));
+    let proposed = here.iter().flat_map(|file| of_file(file, &all, &now(port, file), params));
+    let actions = proposed.chain(standing.iter().flat_map(of_standing));
     let wanted =
         |action: &CodeAction| action.kind.as_ref().is_none_or(|kind| wanted(params.context.only.as_deref(), kind));
     actions.filter(wanted).map(CodeActionOrCommand::CodeAction).collect()
@@ -68,6 +69,30 @@ fn of_file(file: &ReviewFile, all: &[ReviewFile], now: &Now, params: &CodeAction
     let title = "Cowrite: show the changes as a diff".to_owned();
     actions.push(action(kind, command(title, "cowrite.diff", json!({ "runId": file.run }))));
     actions
+}
+
+/// What a run has changed at the place is kept or taken back: there, in the file, and everywhere.
+fn of_standing(standing: &StandingHere) -> Vec<CodeAction> {
+    let StandingHere { file, in_file, in_run, files } = standing;
+    let mut commands = Vec::new();
+    let several = file.hunks.len() > 1;
+    for hunk in &file.hunks {
+        // Two of one line are told apart.
+        let which = if several { format!(": {}", words::change(file, hunk, &None)) } else { String::new() };
+        let of_hunk =
+            |(decision, word)| decide(format!("{word} this change (Cowrite){which}"), decision, file, Some(hunk));
+        commands.extend(STANDING.map(of_hunk));
+    }
+    if !commands.is_empty() && *in_file > 1 {
+        let all = |word| format!("{word} all {in_file} changes of this file (Cowrite)");
+        commands.extend(STANDING.map(|(decision, word)| decide(all(word), decision, file, None)));
+    }
+    if !commands.is_empty() && *files > 1 {
+        let all = |word| format!("{word} all {in_run} changes in {files} files (Cowrite)");
+        let of_run = json!({ "runId": file.run });
+        commands.extend(STANDING.map(|(decision, word)| command(all(word), name(decision), of_run.clone())));
+    }
+    commands.into_iter().map(|command| action(CodeActionKind::QUICKFIX, command)).collect()
 }
 
 fn action(kind: CodeActionKind, command: LspCommand) -> CodeAction {

@@ -3,13 +3,14 @@
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use super::accepting::Accepting;
 use super::landed::landed;
+use super::making::Busy;
 use super::pending::{Gone, Kind, Pending, same};
 use super::{Decisions, Reviewed, Reviews, Select, kept, words};
-use crate::editor::{Applied, Change, Editor, Outcome, Place, ReadError, What};
+use crate::editor::{Applied, Editor, Place, ReadError, What};
 use crate::protocol::{Event, HunkView, RunId};
 use crate::session::journal::file_step;
 use crate::store::{Back, Decided, Record, Verdict};
@@ -19,6 +20,9 @@ const REFUSED: &str = "refused by the person";
 
 /// Whether a document may be touched, or why not: what was proposed may lie elsewhere by now.
 pub type May<'a> = dyn Fn(&Place) -> Result<(), String> + Send + Sync + 'a;
+
+/// Says whether something that was handed over is kept.
+type Answer = oneshot::Receiver<Result<(), String>>;
 
 impl Select {
     /// Whether a document is among those that are meant, as it is spelled in one of these ways.
@@ -52,17 +56,20 @@ impl Reviews {
         waiting.iter().filter(|pending| !select.picks(pending, editor).is_empty()).map(|pending| pending.run).max()
     }
 
-    /// Makes what the person takes: in each document one change, where that `may` be touched still.
+    /// Makes what the person takes: in each document one change, where that `may` be touched still. The same waits in `others`, and is
+    /// decided there with it.
     pub(in crate::session) async fn accept(
         self: &Arc<Self>,
         editor: &Arc<dyn Editor>,
         select: &Select,
         may: &May<'_>,
+        others: &[Arc<Self>],
     ) -> Decisions {
         let _turn = self.deciding.lock().await;
+        let accepting = Accepting { reviews: self, editor, may, others };
         let mut decisions = Decisions::default();
         for (run, place, ids) in self.meant(editor.as_ref(), select) {
-            if let Err(problem) = self.accept_in(editor, run, &place, ids, may, &mut decisions.hunks).await {
+            if let Err(problem) = accepting.accept_in(run, &place, ids, &mut decisions.hunks).await {
                 decisions.problems.push(problem);
             }
         }
@@ -76,37 +83,8 @@ impl Reviews {
         meant.filter(|(_, _, ids)| !ids.is_empty()).collect()
     }
 
-    /// What is made goes to `done` at once: it stays when something behind it fails.
-    async fn accept_in(
-        self: &Arc<Self>,
-        editor: &Arc<dyn Editor>,
-        run: RunId,
-        place: &Place,
-        ids: Vec<String>,
-        may: &May<'_>,
-        done: &mut Vec<String>,
-    ) -> Result<(), String> {
-        may(place)?;
-        if self.lock().iter().any(|pending| is(pending, run, place) && pending.making) {
-            return Err(being_made(place));
-        }
-        let rename = self.rename_among(run, place, &ids);
-        let edits: Vec<String> =
-            ids.into_iter().filter(|id| rename.as_ref().is_none_or(|(name, _)| name != id)).collect();
-        if !edits.is_empty() {
-            let (what, ids) = self.what(editor.as_ref(), run, place, edits).await?;
-            done.extend(self.make(editor, run, place, what, ids).await?);
-        }
-        if let Some((id, to)) = rename {
-            may(&to)?;
-            let base = editor.read(place).await.map_err(|error| error.to_string())?;
-            done.extend(self.make(editor, run, place, What::Rename { base, to }, vec![id]).await?);
-        }
-        Ok(())
-    }
-
     /// The rename of a document, when it is among what is taken.
-    fn rename_among(&self, run: RunId, place: &Place, ids: &[String]) -> Option<(String, Place)> {
+    pub(super) fn rename_among(&self, run: RunId, place: &Place, ids: &[String]) -> Option<(String, Place)> {
         let waiting = self.lock();
         match &waiting.iter().find(|pending| is(pending, run, place))?.kind {
             Kind::Rename { id, to } if ids.contains(id) => Some((id.clone(), to.clone())),
@@ -115,7 +93,7 @@ impl Reviews {
     }
 
     /// What is to be done with the present text, and for which of the hunks there still is a place.
-    async fn what(
+    pub(super) async fn what(
         &self,
         editor: &dyn Editor,
         run: RunId,
@@ -143,9 +121,7 @@ impl Reviews {
             }
             (_, Err(error)) => return Err(error.to_string()),
         };
-        if pending.is_empty() {
-            waiting.remove(at);
-        }
+        self.tidy(&mut waiting);
         drop(waiting);
         self.has_moved();
         if ids.is_empty() {
@@ -154,53 +130,8 @@ impl Reviews {
         Ok((what, ids))
     }
 
-    /// Has the editor make it, as one step to undo.
-    async fn make(
-        self: &Arc<Self>,
-        editor: &Arc<dyn Editor>,
-        run: RunId,
-        place: &Place,
-        what: What,
-        ids: Vec<String>,
-    ) -> Result<Vec<String>, String> {
-        let count = if ids.len() == 1 { "1 change".to_owned() } else { format!("{} changes", ids.len()) };
-        let label = format!("Accept: {count} in {place}");
-        let change = Change { place: place.clone(), label, what, cancel: CancellationToken::new() };
-        let making = Making::begin(self, run, Some(place));
-        match editor.apply(change).await {
-            Outcome::Applied(applied) => {
-                kept(self.made(editor.as_ref(), run, place, &ids, &applied, false)).await?;
-                Ok(ids)
-            }
-            Outcome::Conflict { reason, .. } => {
-                Err(format!("{place} was not changed: {reason}; what has a place still waits"))
-            }
-            Outcome::Refused { reason } => Err(format!("{place} was not changed: {reason}")),
-            Outcome::NotConfirmed { reason, late } => {
-                if let Some(late) = late {
-                    let (reviews, editor, place) = (self.clone(), editor.clone(), place.clone());
-                    // Ends when the editor port gives up watching, which is bounded in time.
-                    tokio::spawn(async move {
-                        // Till then nothing else is made of it: it would be made twice.
-                        let _making = making;
-                        let Ok(applied) = late.await else { return };
-                        let answer = reviews.made(editor.as_ref(), run, &place, &ids, &applied, true);
-                        if let Err(error) = kept(answer).await {
-                            tracing::error!(%run, %place, error, "an edit landed and could not be recorded");
-                        }
-                        reviews.has_moved();
-                    });
-                }
-                Err(format!(
-                    "it is not confirmed that {place} was changed ({reason}); it waits until the change is seen"
-                ))
-            }
-            Outcome::Proposed(_) => Err(format!("{place} was not changed: the change was only proposed")),
-        }
-    }
-
     /// Records and tells what the document holds now, and moves what waits on over it.
-    fn made(
+    pub(super) fn made(
         &self,
         editor: &dyn Editor,
         run: RunId,
@@ -218,20 +149,23 @@ impl Reviews {
             changes.entry(run).or_default().record(run, place, applied, &hunks)
         };
         changed.change = pieces;
-        let decided = decided(run, &applied.uri, place, ids, Verdict::Accepted);
+        // The person may have refused by then what comes so late.
+        let waits = at.is_some_and(|at| waiting[at].ids().iter().any(|id| ids.contains(id)));
         let note = match at.map(|at| &waiting[at]) {
+            _ if !waits => words::landed_late(&place.to_string()),
             Some(Pending { kind: Kind::Rename { id, to }, .. }) if ids.contains(id) => {
                 words::renamed(&place.to_string(), &to.to_string())
             }
             Some(pending) => words::taken(pending, &hunks),
             None => format!("The person took what you had proposed in {place}."),
         };
-        let (mut records, mut contents) =
-            (vec![Record::Changed(Box::new(changed)), Record::Decided(decided)], contents);
+        let (mut records, mut contents) = (vec![Record::Changed(Box::new(changed))], contents);
+        if waits {
+            records.push(Record::Decided(decided(run, &applied.uri, place, ids, Verdict::Accepted)));
+        }
         let mut gone = Vec::new();
         if let Some(at) = at {
             let pending = &mut waiting[at];
-            pending.making = false;
             gone = settle(pending, editor, ids, applied);
             // Recorded together: what waits on is nowhere else to be found after a restart.
             let (moved, texts) = pending.records_of_move();
@@ -242,22 +176,31 @@ impl Reviews {
         let event = Event::EditApplied { uri, hunks, rebased, late, file };
         let answer = self.post(Reviewed { run, records, contents, events: vec![event], note: Some(note) });
         if let Some(at) = at {
-            let pending = &waiting[at];
-            self.let_go(pending, gone, editor);
-            if pending.is_empty() {
-                waiting.remove(at);
-            }
+            self.let_go(&waiting[at], gone, editor);
         }
+        self.tidy(&mut waiting);
         answer
     }
 
-    /// Until this is dropped, what waits of a run is being made in a fork.
-    pub(in crate::session) fn being_accepted_elsewhere(self: &Arc<Self>, run: RunId) -> impl Drop + use<> {
-        Making::begin(self, run, None)
+    /// Where nothing can be decided just now.
+    pub(super) fn busy(&self) -> Vec<Busy> {
+        let waiting = self.lock();
+        let busy = |pending: &Pending| {
+            let why = pending.making.refusal(&pending.place)?;
+            Some(Busy { run: pending.run, ids: pending.ids(), why })
+        };
+        waiting.iter().filter_map(busy).collect()
     }
 
-    /// Some of what waits here was made in a fork.
-    pub(in crate::session) fn accepted_elsewhere(&self, editor: &dyn Editor, run: RunId, ids: &[String]) {
+    /// Some of what waits here was decided on in a fork, which has told it. Whether it is kept here too, the answers say.
+    pub(super) fn decided_elsewhere(
+        &self,
+        editor: &dyn Editor,
+        run: RunId,
+        ids: &[String],
+        verdict: Verdict,
+    ) -> Vec<Answer> {
+        let mut answers = Vec::new();
         let mut waiting = self.lock();
         for pending in waiting.iter_mut().filter(|pending| pending.run == run) {
             let here: Vec<String> = pending.ids().into_iter().filter(|id| ids.contains(id)).collect();
@@ -265,30 +208,39 @@ impl Reviews {
                 continue;
             }
             let to = match &pending.kind {
-                Kind::Rename { id, to } if here.contains(id) => Some(to.clone()),
+                Kind::Rename { id, to } if verdict == Verdict::Accepted && here.contains(id) => Some(to.clone()),
                 _ => None,
             };
+            let note = match verdict {
+                Verdict::Accepted => format!("The person took what you had proposed in {}.", pending.place),
+                _ => words::refused(pending, &pending.told(editor.encoding(), |id| here.iter().any(|here| here == id))),
+            };
             pending.forget(&here);
-            let decided = decided(run, &pending.uri, &pending.place, &here, Verdict::Accepted);
-            let note = Some(format!("The person took what you had proposed in {}.", pending.place));
+            let decided = decided(run, &pending.uri, &pending.place, &here, verdict);
             if let Some(to) = to {
                 pending.move_to(&to, editor.uri(&to));
             }
             let (moved, contents) = pending.records_of_move();
             let records = [Record::Decided(decided)].into_iter().chain(moved).collect();
-            // Told by the fork; whether it is kept here too, the next look at the text finds out.
-            drop(self.post(Reviewed { run, records, contents, events: Vec::new(), note }));
+            answers.push(self.post(Reviewed { run, records, contents, events: Vec::new(), note: Some(note) }));
         }
-        waiting.retain(|pending| !pending.is_empty());
+        self.tidy(&mut waiting);
+        answers
     }
 
-    /// Drops what the person refuses.
+    /// Drops what the person refuses. The same waits in `others`, and is dropped there with it.
     ///
     /// # Errors
     /// When it could not be recorded.
-    pub(in crate::session) async fn reject(&self, editor: &dyn Editor, select: &Select) -> Result<Decisions, String> {
+    pub(in crate::session) async fn reject(
+        &self,
+        editor: &dyn Editor,
+        select: &Select,
+        others: &[Arc<Self>],
+    ) -> Result<Decisions, String> {
         let _turn = self.deciding.lock().await;
-        let (mut decisions, mut answers) = (Decisions::default(), Vec::new());
+        let (mut decisions, mut answers, mut refused) = (Decisions::default(), Vec::new(), Vec::new());
+        let elsewhere: Vec<Busy> = others.iter().flat_map(|other| other.busy()).collect();
         {
             let mut waiting = self.lock();
             for pending in waiting.iter_mut() {
@@ -296,8 +248,10 @@ impl Reviews {
                 if ids.is_empty() {
                     continue;
                 }
-                if pending.making {
-                    decisions.problems.push(being_made(&pending.place));
+                let there =
+                    || elsewhere.iter().find(|busy| busy.is_with(pending.run, &ids)).map(|busy| busy.why.clone());
+                if let Some(why) = pending.making.refusal(&pending.place).or_else(there) {
+                    decisions.problems.push(why);
                     continue;
                 }
                 if let Some(now) = editor.buffer(&pending.place) {
@@ -306,17 +260,23 @@ impl Reviews {
                 }
                 let hunks = pending.told(editor.encoding(), |id| ids.iter().any(|wanted| wanted == id));
                 if !hunks.is_empty() {
+                    refused.push((pending.run, hunks.iter().map(|hunk| hunk.id.clone()).collect::<Vec<_>>()));
                     answers.push(self.refuse(pending, hunks));
                 }
                 // What typing had made impossible is gone all the same.
                 decisions.hunks.extend(ids);
             }
-            waiting.retain(|pending| !pending.is_empty());
+            self.tidy(&mut waiting);
         }
+        let in_others: Vec<Answer> = refused
+            .into_iter()
+            .flat_map(|(run, ids)| decided_in_all(others, editor, run, &ids, Verdict::Refused))
+            .collect();
         self.has_moved();
         for answer in answers {
             kept(answer).await?;
         }
+        kept_in_all(in_others).await;
         Ok(decisions)
     }
 
@@ -336,33 +296,25 @@ impl Reviews {
     }
 }
 
-/// Marks a document, or all of a run's, as one in which something is being made, until it is dropped.
-struct Making {
-    reviews: Arc<Reviews>,
+/// What was decided is decided wherever it waits: kept there too, and told once.
+pub(super) fn decided_in_all(
+    others: &[Arc<Reviews>],
+    editor: &dyn Editor,
     run: RunId,
-    place: Option<Place>,
+    ids: &[String],
+    verdict: Verdict,
+) -> Vec<Answer> {
+    others.iter().flat_map(|other| other.decided_elsewhere(editor, run, ids, verdict)).collect()
 }
 
-impl Making {
-    fn begin(reviews: &Arc<Reviews>, run: RunId, place: Option<&Place>) -> Self {
-        let making = Self { reviews: reviews.clone(), run, place: place.cloned() };
-        making.mark(true);
-        making
-    }
-
-    fn mark(&self, making: bool) {
-        let mut waiting = self.reviews.lock();
-        let mine = |pending: &&mut Pending| {
-            let here = |place: &Place| is(pending, self.run, place);
-            self.place.as_ref().map_or(pending.run == self.run, here)
-        };
-        waiting.iter_mut().filter(mine).for_each(|pending| pending.making = making);
-    }
-}
-
-impl Drop for Making {
-    fn drop(&mut self) {
-        self.mark(false);
+pub(super) async fn kept_in_all(answers: Vec<Answer>) {
+    for answer in answers {
+        if let Err(error) = kept(answer).await {
+            tracing::error!(
+                error,
+                "what was decided in a fork could not be recorded in the session that it comes from"
+            );
+        }
     }
 }
 
@@ -387,13 +339,6 @@ fn settle(pending: &mut Pending, editor: &dyn Editor, ids: &[String], applied: &
             pending.proposal.made(made, &before, &change).into_iter().map(Gone::of).collect()
         }
     }
-}
-
-/// Why nothing can be done with what waits in a document just now.
-pub(super) fn being_made(place: &Place) -> String {
-    format!(
-        "{place} is being changed at this moment, and the editor has not shown the change yet; try it again when it has"
-    )
 }
 
 fn decided(run: RunId, uri: &str, place: &Place, ids: &[String], verdict: Verdict) -> Decided {

@@ -2,6 +2,7 @@
 
 use ropey::Rope;
 
+use super::making::Marks;
 use super::{Operation, ReviewFile, ReviewHunk, ReviewState};
 use crate::edit::{Hunk, Proposal, Proposed, Void};
 use crate::editor::{Editor, Place};
@@ -19,8 +20,8 @@ pub(in crate::session) struct Pending {
     pub(super) kind: Kind,
     /// The places. A document that is made or taken away has one, of the empty text or of all of it.
     pub(super) proposal: Proposal,
-    /// Whether some of it is being made at this moment. What the text holds then says nothing about what the person did.
-    pub(super) making: bool,
+    /// Who makes some of it at this moment. What the text holds then says nothing about what the person did.
+    pub(super) making: Marks,
     /// What empties the record under the place that it had before, once it has moved.
     left: Option<store::Proposed>,
 }
@@ -48,7 +49,15 @@ pub(super) struct Gone {
 
 impl Pending {
     pub(super) fn new(run: RunId, place: &Place, uri: String, kind: Kind, base: Rope) -> Self {
-        Self { run, place: place.clone(), uri, kind, proposal: Proposal::new(base), making: false, left: None }
+        Self {
+            run,
+            place: place.clone(),
+            uri,
+            kind,
+            proposal: Proposal::new(base),
+            making: Marks::default(),
+            left: None,
+        }
     }
 
     /// It waits at another place from now on.
@@ -220,7 +229,7 @@ impl Pending {
             uri: record.uri.clone(),
             kind,
             proposal: Proposal::restored(base, record.hunks.iter().map(hunk).collect())?,
-            making: false,
+            making: Marks::default(),
             left: None,
         })
     }

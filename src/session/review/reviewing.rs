@@ -9,7 +9,6 @@ use async_trait::async_trait;
 use ropey::Rope;
 use tokio::sync::oneshot;
 
-use super::deciding::being_made;
 use super::pending::{Kind, Pending, same};
 use super::withdrawing::Step;
 use super::{Reviewed, Reviews, kept};
@@ -55,18 +54,20 @@ impl Reviewing {
         renamed.map_or_else(|| place.clone(), |pending| pending.place.clone())
     }
 
-    /// What the run sees of a document. `real` is what the editor has at its source.
+    /// What the run sees of a document. `real` is what the editor has at its source. Whoever changes what waits there `settles` it
+    /// over that, though something may come late.
     fn over(
         &self,
         waiting: &mut Vec<Pending>,
         place: &Place,
         real: Result<Snapshot, ReadError>,
+        settles: bool,
     ) -> Result<Snapshot, ReadError> {
         let mine =
             |pending: &Pending| pending.run == self.run && (same(&pending.place, place) || is_to(pending, place));
         let Some(at) = waiting.iter().position(mine) else { return real };
         // While some of it is being made, what goes of it is settled by that.
-        let mut seen = waiting[at].making.then(|| waiting[at].clone());
+        let mut seen = (!settles && waiting[at].making.any()).then(|| waiting[at].clone());
         let pending = seen.as_mut().unwrap_or(&mut waiting[at]);
         let gone = match &real {
             Ok(now) => pending.follow(now.rope()),
@@ -95,9 +96,7 @@ impl Reviewing {
         }
         let pending = &waiting[at];
         let moved = self.reviews.let_go(pending, gone, self.real.as_ref());
-        if pending.is_empty() {
-            waiting.remove(at);
-        }
+        self.reviews.tidy(waiting);
         if moved {
             self.reviews.has_moved();
         }
@@ -133,10 +132,10 @@ impl Reviewing {
         let present = real.as_ref().map_or_else(|_| Rope::new(), |real| real.rope().clone());
         let mine =
             |pending: &&Pending| pending.run == self.run && (same(&pending.place, &place) || is_to(pending, &place));
-        if waiting.iter().find(mine).is_some_and(|pending| pending.making) {
-            return Err(refused(being_made(&place)));
+        if let Some(why) = waiting.iter().find(mine).and_then(|pending| pending.making.refusal(&place)) {
+            return Err(refused(why));
         }
-        let shown = self.over(&mut waiting, &place, real.clone());
+        let shown = self.over(&mut waiting, &place, real.clone(), true);
         let step = Step::begin(&waiting, self.run, &place, &what);
         let put = self.propose_what(&mut waiting, &place, what, (present, shown, real));
         if let Ok((proposed, _)) = &put {
@@ -319,9 +318,7 @@ impl Reviewing {
             events: if nothing_new { Vec::new() } else { vec![event] },
             note: None,
         });
-        if pending.is_empty() {
-            waiting.remove(at);
-        }
+        self.reviews.tidy(waiting);
         let fate = match &pending_kind {
             Kind::Delete => Fate::Deleted { mode: None },
             Kind::Rename { to, .. } => Fate::Moved { to: to.clone(), uri: self.real.uri(to) },
@@ -378,7 +375,7 @@ impl Editor for Reviewing {
         let shown = open.into_iter().filter_map(|(place, now)| {
             let mut mine = waiting.iter().filter(|pending| pending.run == self.run && same(&pending.place, &place));
             let place = mine.find_map(renamed).cloned().unwrap_or(place);
-            let shown = self.over(&mut waiting, &place, Ok(now)).ok()?;
+            let shown = self.over(&mut waiting, &place, Ok(now), false).ok()?;
             Some((place, shown))
         });
         shown.collect::<Vec<_>>().into_iter().chain(closed).collect()
@@ -386,12 +383,12 @@ impl Editor for Reviewing {
 
     fn buffer(&self, place: &Place) -> Option<Snapshot> {
         let now = self.real.buffer(&self.source(place))?;
-        self.over(&mut self.reviews.lock(), place, Ok(now)).ok()
+        self.over(&mut self.reviews.lock(), place, Ok(now), false).ok()
     }
 
     async fn read(&self, place: &Place) -> Result<Snapshot, ReadError> {
         let real = self.real.read(&self.source(place)).await;
-        self.over(&mut self.reviews.lock(), place, real)
+        self.over(&mut self.reviews.lock(), place, real, false)
     }
 
     async fn apply(&self, change: Change) -> Outcome {

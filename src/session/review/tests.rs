@@ -1,18 +1,62 @@
 use std::sync::Mutex as StdMutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::edit::{Hunk, Patch};
-use crate::editor::{Change, Outcome, ReadError, What};
+use crate::editor::{Applied, Change, Outcome, ReadError, What};
 use crate::store;
 use crate::text::Snapshot;
 use crate::tool::testing::World;
 
+/// An editor that takes its time to read, as with a file that is not open, and so long to change something.
+struct Slow {
+    real: Arc<dyn Editor>,
+    takes: StdMutex<Duration>,
+    changes: AtomicU32,
+}
+
+#[async_trait::async_trait]
+impl Editor for Slow {
+    fn open(&self) -> Vec<(Place, Snapshot)> {
+        self.real.open()
+    }
+
+    fn buffer(&self, place: &Place) -> Option<Snapshot> {
+        self.real.buffer(place)
+    }
+
+    async fn read(&self, place: &Place) -> Result<Snapshot, ReadError> {
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+        self.real.read(place).await
+    }
+
+    async fn apply(&self, change: Change) -> Outcome {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        let takes = std::mem::take(&mut *self.takes.lock().expect("a lock"));
+        tokio::time::sleep(takes).await;
+        self.real.apply(change).await
+    }
+
+    fn uri(&self, place: &Place) -> String {
+        self.real.uri(place)
+    }
+
+    fn encoding(&self) -> crate::text::Encoding {
+        self.real.encoding()
+    }
+}
+
 /// A run of mode `ask` in a folder, and a session that keeps what it is given.
 struct Desk {
     world: World,
+    /// The same editor, as the person's decisions meet it.
+    slow: Arc<Slow>,
     reviews: Arc<Reviews>,
     run: RunId,
     editor: Arc<Reviewing>,
@@ -40,10 +84,12 @@ impl Desk {
                 inbox.filled().await;
             }
         });
-        let reviews = Arc::new(Reviews::new(mailbox, watch::Sender::default(), Vec::new()));
+        let reviews = Arc::new(Reviews::new(mailbox, Shared::default(), Vec::new()));
         let run = RunId::new();
         let editor = Arc::new(Reviewing::new(run, world.editor.clone(), reviews.clone()));
-        Self { world, reviews, run, editor, kept, told }
+        let (takes, changes) = (StdMutex::default(), AtomicU32::new(0));
+        let slow = Arc::new(Slow { real: world.editor.clone(), takes, changes });
+        Self { world, slow, reviews, run, editor, kept, told }
     }
 
     fn change(&self, path: &str, what: What) -> Change {
@@ -90,12 +136,31 @@ impl Desk {
     }
 
     async fn accept(&self, hunk: Option<&str>) -> Decisions {
-        let editor: Arc<dyn Editor> = self.world.editor.clone();
-        self.reviews.accept(&editor, &self.select(hunk), &|_| Ok(())).await
+        let editor: Arc<dyn Editor> = self.slow.clone();
+        self.reviews.accept(&editor, &self.select(hunk), &|_| Ok(()), &[]).await
     }
 
     async fn reject(&self, hunk: Option<&str>) -> Decisions {
-        self.reviews.reject(self.world.editor.as_ref(), &self.select(hunk)).await.expect("kept")
+        self.reviews.reject(self.world.editor.as_ref(), &self.select(hunk), &[]).await.expect("kept")
+    }
+
+    /// The next change takes so many seconds and is not confirmed; it lands when this is sent.
+    async fn is_not_confirmed_after(&self, seconds: u64) -> oneshot::Sender<Applied> {
+        let (tx, late) = oneshot::channel();
+        let reason = "nothing was seen".into();
+        self.world.next(Outcome::NotConfirmed { reason, late: Some(late) });
+        *self.slow.takes.lock().expect("a lock") = Duration::from_secs(seconds);
+        tx
+    }
+
+    /// The editor makes a file read so.
+    async fn makes(&self, path: &str, text: &str) -> Applied {
+        let base = self.world.editor.read(&self.world.place(path)).await.expect("there");
+        let patch = Patch::between(&base, text);
+        match self.world.editor.apply(self.change(path, What::Edit { base, patch })).await {
+            Outcome::Applied(applied) => applied,
+            outcome => panic!("{outcome:?}"),
+        }
     }
 
     fn select(&self, hunk: Option<&str>) -> Select {
@@ -348,7 +413,7 @@ async fn one_that_is_confirmed_late_counts_as_taken() {
     else {
         panic!("applied")
     };
-    let mut moved = desk.reviews.moved.subscribe();
+    let mut moved = desk.reviews.shared.moved();
     tx.send(applied).expect("somebody waits");
     moved.changed().await.expect("the list moves");
     assert_eq!(desk.waits(), Vec::<String>::new());
@@ -476,29 +541,134 @@ async fn a_rename_that_was_taken_in_a_fork_moves_what_waits_here_too() {
     desk.renames("a.rs", "b.rs").await;
     desk.edits("b.rs", "1\n").await;
     desk.told().await;
-    desk.reviews.accepted_elsewhere(desk.world.editor.as_ref(), desk.run, &["p1".into()]);
+    drop(desk.reviews.decided_elsewhere(desk.world.editor.as_ref(), desk.run, &["p1".into()], Verdict::Accepted));
     desk.told().await;
     assert_eq!(desk.recorded(), ["b.rs p2"]);
 }
 
-#[tokio::test]
-async fn what_may_still_land_is_not_decided_again() {
+#[tokio::test(start_paused = true)]
+async fn what_may_still_land_is_not_decided_again_for_as_long_as_an_editor_may_take() {
     let desk = Desk::new(&[("a.rs", "one\n")]);
     desk.edits("a.rs", "1\n").await;
-    let (tx, late) = oneshot::channel();
-    desk.world.next(Outcome::NotConfirmed { reason: "nothing was seen".into(), late: Some(late) });
-    desk.accept(None).await;
+    let late = desk.is_not_confirmed_after(3).await;
+    let decisions = desk.accept(None).await;
+    assert!(decisions.problems[0].ends_with("and can be decided again in 2 s"), "{decisions:?}");
     for decisions in [desk.accept(None).await, desk.reject(None).await] {
         assert!(decisions.hunks.is_empty(), "{decisions:?}");
         assert!(decisions.problems[0].contains("being changed at this moment"), "{decisions:?}");
+        assert!(decisions.problems[0].ends_with("try it again in 2 s"), "{decisions:?}");
     }
     assert!(matches!(desk.creates("b.rs", "b\n").await, Outcome::Proposed(_)), "elsewhere it goes on");
     assert!(matches!(desk.edits("a.rs", "2\n").await, Outcome::Refused { .. }));
     assert_eq!(desk.world.disk("a.rs"), "one\n");
-    // It cannot come any more.
-    drop(tx);
-    desk.told().await;
+    tokio::time::advance(Duration::from_secs(2)).await;
+    // Nobody is told twice of one that comes after that.
     assert_eq!(desk.accept(None).await.hunks, ["p1", "p2"]);
+    desk.told().await;
+    assert!(late.is_closed(), "who takes it anew has done away with it");
+}
+
+/// Without an answer an editor may take longer.
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_and_lands_all_the_same_is_told_and_can_be_taken_back() {
+    let desk = Desk::new(&[("a.rs", "one\n")]);
+    desk.edits("a.rs", "1\n").await;
+    let late = desk.is_not_confirmed_after(10).await;
+    assert!(desk.accept(None).await.problems[0].ends_with("and can be decided again in 10 s"));
+    tokio::time::advance(Duration::from_millis(9_500)).await;
+    assert!(desk.reject(None).await.problems[0].ends_with("try it again in 1 s"));
+    tokio::time::advance(Duration::from_millis(500)).await;
+    assert_eq!(desk.reject(None).await.hunks, ["p1"]);
+    desk.told().await;
+    late.send(desk.makes("a.rs", "1\n").await).expect("it is still looked for");
+    let told = desk.told().await;
+    assert_eq!(told[0], "editApplied p1");
+    assert!(told[1].contains("has come into the text late, after the person had decided otherwise"), "{told:?}");
+    let kept = desk.kept.lock().expect("a lock");
+    let verdicts = kept.iter().filter_map(|record| match record {
+        Record::Decided(decided) => Some(decided.verdict),
+        _ => None,
+    });
+    assert_eq!(verdicts.collect::<Vec<_>>(), [Verdict::Refused], "nobody has accepted it");
+    assert!(kept.iter().any(|record| matches!(record, Record::Changed(_))), "undo knows of it");
+}
+
+#[tokio::test]
+async fn what_a_fork_takes_elsewhere_does_not_end_the_wait_for_what_comes_late() {
+    let files = [("a.rs", "one\n"), ("b.rs", "one\n")];
+    let desk = Desk::new(&files);
+    desk.edits("a.rs", "1\n").await;
+    desk.edits("b.rs", "1\n").await;
+    let fork = Desk::new(&[]);
+    *fork.reviews.lock() = desk.reviews.lock().clone();
+    let late = desk.is_not_confirmed_after(0).await;
+    assert_eq!(desk.accept(Some("p1")).await.hunks.len(), 0);
+    let editor: Arc<dyn Editor> = desk.world.editor.clone();
+    let others = [desk.reviews.clone()];
+    let accepted = fork.reviews.accept(&editor, &desk.select(Some("p2")), &|_| Ok(()), &others).await;
+    assert_eq!(accepted.hunks, ["p2"]);
+    assert_eq!(desk.waits().len(), 1, "taken here too");
+    let decisions = desk.reject(Some("p1")).await;
+    assert!(decisions.hunks.is_empty(), "{decisions:?}");
+    // The fork does not make it a second time either, nor refuse what may come.
+    let select = desk.select(Some("p1"));
+    let accepted = fork.reviews.accept(&editor, &select, &|_| Ok(()), &others).await;
+    let rejected = fork.reviews.reject(editor.as_ref(), &select, &others).await.expect("kept");
+    for decisions in [accepted, rejected] {
+        assert!(decisions.hunks.is_empty() && decisions.problems[0].contains("try it again in 2 s"), "{decisions:?}");
+    }
+    late.send(desk.makes("a.rs", "1\n").await).expect("somebody waits");
+    desk.told().await;
+    assert_eq!(desk.waits(), Vec::<String>::new());
+}
+
+/// Of what a fork has sent and not seen yet, the session that it comes from knows nothing either.
+#[tokio::test]
+async fn what_lands_late_in_a_fork_is_decided_in_both() {
+    let (desk, fork) = (Desk::new(&[]), Desk::new(&[]));
+    desk.world.open("a.rs", "one\n");
+    desk.edits("a.rs", "1\n").await;
+    *fork.reviews.lock() = desk.reviews.lock().clone();
+    desk.told().await;
+    let late = desk.is_not_confirmed_after(0).await;
+    let editor: Arc<dyn Editor> = desk.world.editor.clone();
+    fork.reviews.accept(&editor, &desk.select(None), &|_| Ok(()), std::slice::from_ref(&desk.reviews)).await;
+    assert!(desk.reject(None).await.hunks.is_empty(), "it may still come");
+    let applied = desk.makes("a.rs", "1\n").await;
+    assert_eq!(desk.waits().len(), 0, "a look before it is told");
+    late.send(applied).expect("somebody waits");
+    assert_eq!(fork.told().await[0], "editApplied p1");
+    assert_eq!(desk.told().await, ["note: The person took what you had proposed in a.rs."], "told by the fork");
+}
+
+#[tokio::test]
+async fn what_was_taken_is_remembered_only_where_something_waits_on() {
+    let desk = Desk::new(&[("a.rs", "one\ntwo\nthree\n"), ("b.rs", "b\n"), ("c.rs", "c\n")]);
+    desk.edits("a.rs", "1\ntwo\n3\n").await;
+    desk.edits("b.rs", "B\n").await;
+    desk.renames("c.rs", "d.rs").await;
+    desk.edits("d.rs", "C\n").await;
+    let remembered = || desk.reviews.changes.lock().expect("a lock").len();
+    desk.accept(Some("p1")).await;
+    assert_eq!(remembered(), 1, "a change there is recorded by what was typed in between");
+    desk.reject(Some("p2")).await;
+    assert_eq!(remembered(), 0);
+    // A rename takes along what is known.
+    desk.accept(Some("p4")).await;
+    assert_eq!(remembered(), 1);
+    assert_eq!(desk.accept(None).await.problems, Vec::<String>::new());
+    assert_eq!((desk.waits().len(), remembered()), (0, 0));
+}
+
+#[tokio::test]
+async fn of_two_who_accept_at_once_one_makes_it() {
+    let desk = Desk::new(&[("a.rs", "one\n")]);
+    desk.edits("a.rs", "one\ntwo\n").await;
+    let (one, other) = tokio::join!(desk.accept(None), desk.accept(None));
+    assert_eq!(one.hunks, ["p1"]);
+    assert_eq!(other, Decisions::default(), "nothing is left for it");
+    assert_eq!(desk.slow.changes.load(Ordering::Relaxed), 1);
+    assert_eq!(desk.world.disk("a.rs"), "one\ntwo\n");
 }
 
 #[tokio::test]

@@ -101,7 +101,7 @@ impl Reviewing {
         };
         if !own.iter().all(|id| here.contains(id))
             || !here.iter().all(|id| left.contains(id))
-            || now.is_some_and(|at| waiting[at].making)
+            || now.is_some_and(|at| waiting[at].making.any())
             || waiting.iter().enumerate().any(other)
         {
             return None;

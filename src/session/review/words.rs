@@ -33,6 +33,14 @@ pub(super) fn renamed(from: &str, to: &str) -> String {
     format!("The person took your proposal to rename {from}. It is {to} now.")
 }
 
+/// What was refused has come into the text all the same: the editor took long.
+pub(super) fn landed_late(shown: &str) -> String {
+    format!(
+        "A change that you had proposed in {shown} has come into the text late, after the person had decided otherwise. Leave it to them, and \
+         read the text before you change something there."
+    )
+}
+
 /// Some of what was proposed was refused.
 pub(super) fn refused(pending: &Pending, hunks: &[HunkView]) -> String {
     let shown = &pending.place;
