@@ -78,23 +78,24 @@ pub fn peek(path: &Path) -> std::io::Result<Option<File>> {
     Ok((found.is_file() && found.len() <= LIMIT).then_some(file))
 }
 
-/// Makes a new file and the folders above it. Other programs see all of it or nothing.
+/// Makes a new file and the folders above it. Other programs see all of it or nothing. Gives what there is to know of it besides.
 ///
 /// # Errors
 /// When something is there already, also when it came this very moment, or the system says no.
-pub fn create(place: &Place, text: &str) -> Result<(), WriteError> {
+pub fn create(place: &Place, text: &str) -> Result<Option<String>, WriteError> {
     make(place, text.as_bytes(), None)
 }
 
-/// Puts back a file that was taken away: `held` with its byte order mark, its encoding and, when they are known, its permissions.
+/// Puts back a file that was taken away: `held` with its byte order mark, its encoding and, when they are known, its permissions. Gives
+/// what there is to know of it besides.
 ///
 /// # Errors
 /// As [`create`].
-pub fn restore(place: &Place, held: &Snapshot, mode: Option<u32>) -> Result<(), WriteError> {
+pub fn restore(place: &Place, held: &Snapshot, mode: Option<u32>) -> Result<Option<String>, WriteError> {
     make(place, &bytes(place, held, held.rope())?, mode)
 }
 
-fn make(place: &Place, bytes: &[u8], mode: Option<u32>) -> Result<(), WriteError> {
+fn make(place: &Place, bytes: &[u8], mode: Option<u32>) -> Result<Option<String>, WriteError> {
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => WriteError::Exists(place.to_string()),
         _ => refused(place, &error),
@@ -109,8 +110,10 @@ fn make(place: &Place, bytes: &[u8], mode: Option<u32>) -> Result<(), WriteError
         draft.set_mode(mode).map_err(failed)?;
     }
     draft.file.sync_all().map_err(failed)?;
-    draft.publish_new(&name).map_err(failed)?.unwrap_or_else(|error| unsure(place, &error));
-    Ok(())
+    let lasting = draft.publish_new(&name).map_err(failed)?;
+    Ok(lasting
+        .err()
+        .map(|error| unsure(&format!("{place} is made, but after a power cut it may be gone again"), &error)))
 }
 
 /// Whether [`replace`] would put `new` in the place of `expected` as things are.
@@ -132,12 +135,12 @@ pub fn may_remove(place: &Place, expected: &Snapshot) -> Result<(), WriteError> 
     removable(place, &parent, &name, expected).map(drop)
 }
 
-/// Puts `new` in the place of `expected`, keeping byte order mark, encoding and mode.
+/// Puts `new` in the place of `expected`, keeping byte order mark, encoding and mode. Gives what there is to know of it besides.
 ///
 /// # Errors
 /// When the file does not hold `expected`, is read-only, has other names (hard links), belongs to someone else, has no bytes for a
 /// character in its encoding, or the system says no.
-pub fn replace(place: &Place, expected: &Snapshot, new: &Rope) -> Result<(), WriteError> {
+pub fn replace(place: &Place, expected: &Snapshot, new: &Rope) -> Result<Option<String>, WriteError> {
     let failed = |error: std::io::Error| refused(place, &error);
     let (parent, name) = Folder::of(place).map_err(|error| read_error(place, &error))?;
     let before = writable(place, &parent, &name, expected)?;
@@ -155,15 +158,16 @@ pub fn replace(place: &Place, expected: &Snapshot, new: &Rope) -> Result<(), Wri
     if (after.dev(), after.ino()) != (before.dev(), before.ino()) || !same(&now.snapshot, expected) {
         return Err(WriteError::Changed { place: place.to_string(), now: now.snapshot });
     }
-    draft.publish_over(&name).map_err(failed)?.unwrap_or_else(|error| unsure(place, &error));
-    Ok(())
+    let lasting = draft.publish_over(&name).map_err(failed)?;
+    let what = format!("{place} is written, but after a power cut it may read as before");
+    Ok(lasting.err().map(|error| unsure(&what, &error)))
 }
 
-/// Takes a file away; the folder that it is in stays. Gives the permissions that it had.
+/// Takes a file away; the folder that it is in stays. Gives the permissions that it had, and what there is to know of it besides.
 ///
 /// # Errors
 /// When it does not hold `expected`, is read-only, or the system says no.
-pub fn remove(place: &Place, expected: &Snapshot) -> Result<u32, WriteError> {
+pub fn remove(place: &Place, expected: &Snapshot) -> Result<(u32, Option<String>), WriteError> {
     let failed = |error: std::io::Error| refused(place, &error);
     let (parent, name) = Folder::of(place).map_err(|error| read_error(place, &error))?;
     let before = removable(place, &parent, &name, expected)?;
@@ -175,8 +179,9 @@ pub fn remove(place: &Place, expected: &Snapshot) -> Result<u32, WriteError> {
     if (after.dev(), after.ino()) != (before.dev(), before.ino()) || !same(&now.snapshot, expected) {
         return Err(WriteError::Changed { place: place.to_string(), now: now.snapshot });
     }
-    aside.remove().map_err(failed)?.unwrap_or_else(|error| unsure(place, &error));
-    Ok(before.mode())
+    let lasting = aside.remove().map_err(failed)?;
+    let what = format!("{place} is deleted, but after a power cut it may be there again");
+    Ok((before.mode(), lasting.err().map(|error| unsure(&what, &error))))
 }
 
 /// Gives a file another name, making the folders above it; everything else stays as it is. Gives what there is to know of it besides.
@@ -213,8 +218,8 @@ pub fn rename(from: &Place, to: &Place, expected: &Snapshot) -> Result<Option<St
             }
         });
     }
-    let unsure = |error| format!("{from} is {to} now, but after a power cut it may be {from} again ({error}).");
-    Ok(lasting.err().map(unsure))
+    let what = format!("{from} is {to} now, but after a power cut it may be {from} again");
+    Ok(lasting.err().map(|error| unsure(&what, &error)))
 }
 
 /// The permissions of a file, and what it holds.
@@ -316,8 +321,9 @@ fn read_error(place: &Place, error: &std::io::Error) -> ReadError {
 }
 
 /// What has taken place is no failure, though a power cut may take it back.
-fn unsure(place: &Place, error: &std::io::Error) {
-    tracing::warn!(%place, %error, "the change of a file may not outlast a power cut");
+fn unsure(what: &str, error: &std::io::Error) -> String {
+    tracing::warn!(what, %error, "the change of a file may not outlast a power cut");
+    format!("{what} ({error}).")
 }
 
 fn refused(place: &Place, error: &std::io::Error) -> WriteError {

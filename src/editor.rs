@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
@@ -137,6 +138,9 @@ pub enum What {
         mode: Option<u32>,
     },
 }
+
+/// How long an edit that was not confirmed is still looked for.
+pub const LATE: Duration = Duration::from_secs(60);
 
 /// What became of a change. Everything but `Applied` left the document as the person has it.
 #[derive(Debug)]

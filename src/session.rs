@@ -214,7 +214,7 @@ impl Session {
             folder: folder.into(),
             store: parts.store.clone(),
             runs: Arc::new(Runs::new(opening.session, opening.head, opening.begins.is_none(), &parts.limits, stored)),
-            reviews: Arc::new(Reviews::new(mailbox.clone(), parts.shared.clone(), waiting)),
+            reviews: Arc::new(Reviews::new(opening.session, mailbox.clone(), parts.shared.clone(), waiting)),
             mailbox,
             reads: Arc::default(),
         };

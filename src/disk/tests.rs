@@ -258,7 +258,7 @@ fn a_file_keeps_its_encoding_its_mark_and_its_line_ends() {
         assert_eq!(world.bytes("a.txt"), after, "{text:?}");
         // And so it does after it was taken away.
         let held = read(&place).expect("text");
-        let mode = remove(&place, &held).expect("removed");
+        let (mode, _) = remove(&place, &held).expect("removed");
         restore(&place, &held, Some(mode)).expect("put back");
         assert_eq!(world.bytes("a.txt"), after, "{text:?}");
     };
@@ -347,6 +347,9 @@ fn what_took_place_is_told_though_it_may_not_outlast_a_power_cut() {
     folder::FAILING.set(false);
     let told = "a.txt is b.txt now, but after a power cut it may be a.txt again (Input/output error (os error 5)).";
     assert_eq!(renamed.expect("renamed").as_deref(), Some(told));
-    assert!(matches!((replaced, made, removed), (Ok(_), Ok(_), Ok(_))));
+    let told = |what: &str| Some(format!("{what} (Input/output error (os error 5))."));
+    assert_eq!(replaced.expect("replaced"), told("b.txt is written, but after a power cut it may read as before"));
+    assert_eq!(made.expect("made"), told("made.txt is made, but after a power cut it may be gone again"));
+    assert_eq!(removed.expect("removed").1, told("b.txt is deleted, but after a power cut it may be there again"));
     assert_eq!(world.names(), ["made.txt"]);
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use ropey::Rope;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tower_lsp::ls_types::{
@@ -21,7 +23,7 @@ use super::capabilities::Caps;
 use super::client::{Client, Unanswered};
 use super::documents::{Documents, Report};
 use crate::edit::{Hunk, Landing, Patch, Seen, landed, landed_among_typing, steps_between};
-use crate::editor::{Applied, Fate, Outcome};
+use crate::editor::{Applied, Fate, LATE, Outcome};
 use crate::protocol::{self, HunkView};
 use crate::text::{Delta, Encoding, Snapshot};
 
@@ -37,8 +39,6 @@ const WITHOUT_REPLY: Duration = Duration::from_secs(10);
 const AFTER_REFUSAL: Duration = Duration::from_millis(500);
 /// How long it may take when the editor reports only once the person pauses.
 const UNTIL_PAUSE: Duration = Duration::from_secs(10);
-/// How long an edit that was not confirmed is still looked for.
-const LATE: Duration = Duration::from_secs(60);
 
 /// Applies edits to open buffers, one request at a time for each.
 pub(super) struct Applier {
@@ -46,7 +46,15 @@ pub(super) struct Applier {
     documents: Arc<Documents>,
     /// One lock a document; held across awaits, by edits alone, and never for longer than an edit's time limits.
     turns: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>>,
+    unanswered: Unanswereds,
 }
+
+/// Until when an answer is waited for, of each document with an edit that the editor has not answered in time. A std mutex: held
+/// for a map operation, never across an await.
+type Unanswereds = Arc<Mutex<HashMap<String, Instant>>>;
+
+/// The task that waits for the answer to an edit.
+type Request = JoinHandle<Result<Result<lsp::ApplyWorkspaceEditResponse, Unanswered>, Elapsed>>;
 
 /// An edit on its way.
 struct Sent {
@@ -89,7 +97,7 @@ enum Verdict {
 
 impl Applier {
     pub(super) fn new(client: Client, documents: Arc<Documents>) -> Self {
-        Self { client, documents, turns: Arc::default() }
+        Self { client, documents, turns: Arc::default(), unanswered: Arc::default() }
     }
 
     /// Applies `patch`, made against `base`, to the buffer as it is now.
@@ -124,6 +132,9 @@ impl Applier {
     ) -> Outcome {
         let (mut base, mut patch) = (base.clone(), patch.clone());
         let mut rebased = false;
+        if let Some(left) = self.unanswered_for(uri) {
+            return Outcome::Refused { reason: still_unanswered(left) };
+        }
         for _ in 0..TRIES {
             // Nothing new is sent once the person has stopped the run; what is on its way is still followed.
             if cancel.is_cancelled() {
@@ -247,7 +258,8 @@ impl Applier {
         let client = self.client.clone();
         let label = label.to_owned();
         // A task of its own: an edit that shows before its reply leaves the reply to it.
-        let mut request = tokio::spawn(async move { timeout(WITHOUT_REPLY, client.apply_edit(label, edit)).await });
+        let bound = WITHOUT_REPLY + LATE;
+        let mut request: Request = tokio::spawn(async move { timeout(bound, client.apply_edit(label, edit)).await });
         let mut deadline = Instant::now() + WITHOUT_REPLY;
         let mut said_yes = false;
         loop {
@@ -262,11 +274,13 @@ impl Applier {
             tokio::select! {
                 biased;
                 () = sleep_until(deadline) => {
-                    return Verdict::Silent(if said_yes {
-                        format!("the editor said yes, but its buffer did not show the edit within {} s", AFTER_REPLY.as_secs())
-                    } else {
-                        unanswered()
-                    });
+                    if said_yes {
+                        let patience = AFTER_REPLY.as_secs();
+                        let why = format!("the editor said yes, but its buffer did not show the edit within {patience} s");
+                        return Verdict::Silent(why);
+                    }
+                    self.goes_unanswered(uri, request);
+                    return Verdict::Silent(unanswered());
                 }
                 reply = &mut request, if !said_yes => {
                     // What came before the reply says nothing about what the editor dropped.
@@ -294,6 +308,26 @@ impl Applier {
                 }
             }
         }
+    }
+
+    /// Until an edit is answered or no longer looked for, it may come: nothing else is sent to the document meanwhile, for the one
+    /// could be taken for the other, or stand on top of it.
+    fn goes_unanswered(&self, uri: &Uri, request: Request) {
+        let (all, uri) = (self.unanswered.clone(), uri.to_string());
+        all.lock().unwrap_or_else(PoisonError::into_inner).insert(uri.clone(), Instant::now() + LATE);
+        // Bounded: the request itself is.
+        tokio::spawn(async move {
+            if matches!(request.await, Ok(Ok(Ok(reply))) if reply.applied) {
+                tokio::time::sleep(AFTER_REPLY).await;
+            }
+            all.lock().unwrap_or_else(PoisonError::into_inner).remove(&uri);
+        });
+    }
+
+    /// How long at most until a document can be changed again, where an edit before is not answered.
+    fn unanswered_for(&self, uri: &Uri) -> Option<Duration> {
+        let all = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(uri.as_str()).map(|until| until.saturating_duration_since(Instant::now()))
     }
 
     /// The editor said no. Mostly the buffer has moved on and the change is still on its way.
@@ -328,8 +362,12 @@ impl Applier {
     /// Goes on looking for an edit that was not confirmed in time.
     fn watch_late(&self, uri: Uri, mut sent: Sent, rebased: bool) -> oneshot::Receiver<Applied> {
         let (tx, rx) = oneshot::channel();
-        let applier =
-            Self { client: self.client.clone(), documents: self.documents.clone(), turns: self.turns.clone() };
+        let applier = Self {
+            client: self.client.clone(),
+            documents: self.documents.clone(),
+            turns: self.turns.clone(),
+            unanswered: self.unanswered.clone(),
+        };
         tokio::spawn(async move {
             let deadline = Instant::now() + LATE;
             while let Ok(true) = tokio::time::timeout_at(deadline, sent.reports.next()).await {
@@ -508,6 +546,13 @@ pub(super) fn text_edits(base: &Snapshot, patch: &Patch, encoding: Encoding) -> 
 
 fn unanswered() -> String {
     format!("the editor did not answer within {} s", WITHOUT_REPLY.as_secs())
+}
+
+fn still_unanswered(left: Duration) -> String {
+    format!(
+        "the editor has not answered an earlier edit of the document, which may still come; try it again once it has, or in {} s",
+        left.as_millis().div_ceil(1_000).max(1)
+    )
 }
 
 fn stopped() -> Outcome {

@@ -175,6 +175,7 @@ impl Shared {
 
 /// What waits in a session. It outlives the runs that made it.
 pub(super) struct Reviews {
+    session: SessionId,
     // A std mutex: held for a look or a comparison of texts, never across an await.
     waiting: Mutex<Vec<Pending>>,
     /// What was taken of each run where some of it waits on. A std mutex, for the same.
@@ -186,9 +187,9 @@ pub(super) struct Reviews {
 }
 
 impl Reviews {
-    pub(super) fn new(mailbox: Arc<Mailbox>, shared: Shared, waiting: Vec<Pending>) -> Self {
-        let reviews =
-            Self { waiting: Mutex::new(waiting), changes: Mutex::default(), mailbox, shared, deciding: Arc::default() };
+    pub(super) fn new(session: SessionId, mailbox: Arc<Mailbox>, shared: Shared, waiting: Vec<Pending>) -> Self {
+        let (waiting, changes) = (Mutex::new(waiting), Mutex::default());
+        let reviews = Self { session, waiting, changes, mailbox, shared, deciding: Arc::default() };
         if !reviews.is_empty() {
             reviews.has_moved();
         }

@@ -129,7 +129,15 @@ impl Trail {
     #[must_use]
     pub fn plan_places(&self, now: Option<&Rope>) -> Plan {
         let Some(now) = now else {
-            return conflict(format!("{} is not there any more, so there is nothing to take back in it", self.shown));
+            let cure = if self.steps.last().is_some_and(|step| step.gone) {
+                "; the run has deleted it, and cowrite.undo with its runId brings it back"
+            } else {
+                ""
+            };
+            return conflict(format!(
+                "{} is not there any more, so there is nothing to take back in it{cure}",
+                self.shown
+            ));
         };
         let of_wanted = |step: &Step| step.pieces.iter().any(|piece| piece.wanted);
         if let Some(made) = self.steps.iter().position(|step| step.created && of_wanted(step)) {

@@ -257,7 +257,7 @@ impl FolderEditor {
         let open = self.buffer(place).is_some();
         let held = if open { disk::read(place).expect("readable") } else { base.clone() };
         let mode = match disk::remove(place, &held) {
-            Ok(mode) => mode,
+            Ok((mode, _)) => mode,
             Err(WriteError::Changed { now, .. }) => return conflict(now),
             Err(error) => return Outcome::Refused { reason: error.to_string() },
         };
@@ -373,11 +373,11 @@ impl Editor for FolderEditor {
             What::Edit { base, patch } => self.edit(&change.place, &base, &patch),
             What::Create { text } => match disk::create(&change.place, &text) {
                 Err(error) => Outcome::Refused { reason: error.to_string() },
-                Ok(()) => self.made(&change.place, Snapshot::detached(&text, "")),
+                Ok(_) => self.made(&change.place, Snapshot::detached(&text, "")),
             },
             What::Restore { base, mode } => match disk::restore(&change.place, &base, mode) {
                 Err(error) => Outcome::Refused { reason: error.to_string() },
-                Ok(()) => self.made(&change.place, base),
+                Ok(_) => self.made(&change.place, base),
             },
             What::Delete { base, or_empty } => self.delete(&change.place, &base, or_empty),
             What::Rename { base, to } => self.rename(&change.place, &base, &to),

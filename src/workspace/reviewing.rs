@@ -1,13 +1,14 @@
 //! What the person decides on: the list of what waits, and what becomes of a decision.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use tokio::sync::watch;
 
 use super::preparing::with_buffers;
+use super::undo::PlacesStuck;
 use super::{FileUndone, SessionError, UndoOutcome, Workspace, undo};
 use crate::editor::Place;
-use crate::protocol::{Event, Range, RunId};
+use crate::protocol::{Event, Range, RunId, SessionId};
 use crate::session::{Decision, Decisions, ReviewFile, Select, Session, StandingHere, taken_back};
 use crate::store::{Decided, Verdict};
 
@@ -72,6 +73,7 @@ impl Workspace {
         };
         let run = run.ok_or_else(nothing)?;
         let select = Select { run: Some(run), ..select };
+        let opened = self.sessions.of_run(run).is_none();
         let owner = self.owner(run).await?;
         let of_run = self.waiting_for(&select).await;
         let decisions = match (of_run.split_first(), decision) {
@@ -82,11 +84,15 @@ impl Workspace {
             }
             (Some((session, others)), Decision::Reject) => session.reject(editor, &select, others).await?,
             (None, decision) => {
-                let session = self.hears(active, owner, run).await?;
+                let session = self.hears(active, owner.clone(), run).await?;
                 let _turn = session.turn_to_decide().await;
                 self.decide_applied(decision, &session, run, &select).await?
             }
         };
+        self.let_go_opened(&of_run).await;
+        if opened && of_run.is_empty() {
+            self.sessions.let_go_unless_active(&owner).await;
+        }
         let Decisions { hunks, problems } = decisions;
         if hunks.is_empty() {
             let problem = if problems.is_empty() {
@@ -104,22 +110,44 @@ impl Workspace {
     /// between a fork and the session of the run is opened for that.
     async fn waiting_for(&self, select: &Select) -> Vec<Session> {
         let waits = |session: &Session| session.newest_reviewed(self.editor.as_ref(), select).is_some();
-        let mut of_run = self.sessions.deciding();
-        of_run.retain(waits);
-        for ancestor in of_run.first().map(Session::ancestors).unwrap_or_default() {
+        let mut deciding = self.sessions.deciding();
+        deciding.retain(waits);
+        let ancestors = deciding.first().map(Session::ancestors).unwrap_or_default();
+        let mut of_run: Vec<Session> = Vec::new();
+        for session in deciding {
+            // Who is asked finds out by itself.
+            if of_run.is_empty() || !self.is_elsewhere(session.id()).await {
+                of_run.push(session);
+            }
+        }
+        for ancestor in ancestors {
+            if of_run.iter().any(|known| known.id() == ancestor) || self.is_elsewhere(ancestor).await {
+                continue;
+            }
             match self.sessions.get(ancestor).await {
-                Ok(session) if waits(&session) => {
-                    if of_run.iter().all(|known| known.id() != session.id()) {
-                        of_run.push(session);
-                    }
-                }
-                // It does not wait in what that comes from either.
-                Ok(_) => break,
+                Ok(session) if waits(&session) => of_run.push(session),
+                // What that comes from may have it all the same: it was emptied, say.
+                Ok(session) => self.sessions.let_go_unless_active(&session).await,
                 // Deleted, or not to be read: then nobody decides there.
                 Err(error) => tracing::debug!(%ancestor, %error, "a session that a fork comes from was not opened"),
             }
         }
         of_run
+    }
+
+    /// Does away with those that were opened to hear of a decision. Who was asked may hear yet of what comes late.
+    async fn let_go_opened(&self, of_run: &[Session]) {
+        for session in of_run.iter().skip(1) {
+            self.sessions.let_go_unless_active(session).await;
+        }
+    }
+
+    /// Whether another process is at work in a session, or has gone on with it: what would be recorded there would part the two.
+    async fn is_elsewhere(&self, session: SessionId) -> bool {
+        self.sessions.is_elsewhere(session).await.unwrap_or_else(|error| {
+            tracing::debug!(%session, %error, "it could not be found out who is at work in a session");
+            true
+        })
     }
 
     /// The session of a run, opened where it is not: then it is known what waits there.
@@ -149,7 +177,8 @@ impl Workspace {
             decisions.problems.push(selected.why.unwrap_or_else(unknown));
         }
         let roots = with_buffers(&self.roots, editor);
-        for places in selected.places {
+        let mut left = VecDeque::from(selected.places);
+        while let Some(places) = left.pop_front() {
             let (ids, shown) = (places.ids.clone(), places.shown.clone());
             let decided =
                 |verdict| Decided { run, uri: places.uri.clone(), shown: shown.clone(), hunks: ids.clone(), verdict };
@@ -159,15 +188,20 @@ impl Workspace {
                 continue;
             }
             match places.take_back(editor, &roots, store.as_ref()).await {
-                Ok((hunks, left)) => {
+                Ok((hunks, note)) => {
                     // What is taken back in the editor alone, say.
-                    decisions.problems.extend(left.map(|left| format!("{shown} was taken back: {left}")));
+                    decisions.problems.extend(note.map(|note| format!("{shown} was taken back: {note}")));
                     let note = taken_back(&shown, &hunks);
                     let event = Event::EditRejected { uri: places.uri.clone(), hunks, reason: TAKEN_BACK.into() };
                     session.decided(decided(Verdict::TakenBack), Some(event), Some(note)).await?;
                     decisions.hunks.extend(ids);
                 }
-                Err(problem) => decisions.problems.push(problem),
+                // The others are taken back all the same.
+                Err(PlacesStuck::Typed(_)) if ids.len() > 1 => {
+                    let apart: Vec<_> = places.one_by_one().collect();
+                    apart.into_iter().rev().for_each(|one| left.push_front(one));
+                }
+                Err(PlacesStuck::Typed(problem) | PlacesStuck::All(problem)) => decisions.problems.push(problem),
             }
         }
         Ok(decisions)
@@ -188,6 +222,7 @@ impl Workspace {
             }
             session.reject(self.editor.as_ref(), &select, &sessions[at + 1..]).await?;
         }
+        self.let_go_opened(&sessions).await;
         Ok(files)
     }
 }

@@ -418,6 +418,30 @@ impl Sessions {
         }
     }
 
+    /// Whether another process is at work in a session, or has gone on with it since it was opened here.
+    pub(super) async fn is_elsewhere(&self, id: SessionId) -> Result<bool, SessionError> {
+        let open = self.known().open.iter().find(|session| session.id() == id).cloned();
+        if open.as_ref().is_some_and(|session| !session.is_written()) {
+            return Ok(false);
+        }
+        let store = self.store().await?;
+        let row = store.session(id).await.map_err(other)?;
+        if open.zip(row).is_some_and(|(session, row)| !row.ours && row.head != session.head()) {
+            return Ok(true);
+        }
+        let runs = store.runs(id, crate::session::QUEUE + 1).await.map_err(other)?;
+        Ok(runs.iter().any(|run| run.owner == Owner::Other && !run.snapshot.status.is_final()))
+    }
+
+    /// Does away with a session that was opened for something that is done, where nothing is left to do in it.
+    pub(super) async fn let_go_unless_active(&self, session: &Session) {
+        let _turn = self.turn.lock().await;
+        let active = self.known().active.values().any(|active| active.id() == session.id());
+        if !active {
+            self.let_go(session);
+        }
+    }
+
     /// One that nothing runs in and nothing waits in needs no memory.
     fn let_go(&self, session: &Session) {
         if session.unfinished().is_empty() && session.is_written() && session.has_no_reviews() {

@@ -17,7 +17,7 @@ use crate::store::{Base, Changed, Gone, Hash, Record, Store, Verdict};
 use crate::text::{Charset, Snapshot};
 pub(super) use at::still_there;
 use at::{At, now_at};
-pub(super) use places::select;
+pub(super) use places::{Stuck as PlacesStuck, select};
 
 /// What undo has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -132,6 +132,7 @@ impl From<String> for Stuck {
 }
 
 /// What a run has done in one document.
+#[derive(Clone)]
 struct Document {
     changed: Vec<Changed>,
     /// Which of the run's changes the last of them is.

@@ -558,3 +558,24 @@ async fn a_large_text_is_kept_once_however_often_something_is_proposed_in_it() {
     }
     assert!(kept < text.len(), "{kept} bytes for a text of {}, which is packed", text.len());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_typed_on_does_not_keep_the_rest_of_the_file_from_being_taken_back() {
+    for personality in Personality::ALL {
+        let scene = Scene::new(vec![("go", editing(&[("one", "eins"), ("three", "drei"), ("five", "fünf")]))]);
+        let (client, uri) = scene.server(personality).await;
+        let run = run(&client, "go", "edit").await;
+        client.type_into(&uri, |text| {
+            let at = text.find("drei").expect("there");
+            (at..at, "my_".into())
+        });
+        tokio::time::sleep(std::time::Duration::from_millis(80)).await;
+        let taken = reject(&client, json!({ "runId": run, "uri": uri })).await;
+        let mut taken: Vec<&str> = taken.as_array().expect("ids").iter().filter_map(Value::as_str).collect();
+        taken.sort_unstable();
+        assert_eq!(taken, ["h1", "h3"], "{personality:?}");
+        assert_eq!(client.text(&uri), BEFORE.replace("three", "my_drei"), "{personality:?}");
+        let said = refused(&client, "cowrite.reject", json!({ "runId": run, "uri": uri })).await;
+        assert!(said.contains("line 3 was changed after the run"), "{personality:?}: {said}");
+    }
+}

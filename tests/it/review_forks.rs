@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, Personality};
 use crate::review::{BEFORE, Scene, accept, editing, records, refused, reject, run};
+use crate::script::{endless, says};
 
 fn three_places() -> Scene {
     Scene::new(vec![("go", editing(&[("one", "eins"), ("three", "drei"), ("five", "fünf")]))])
@@ -104,4 +105,59 @@ async fn the_person_hears_of_a_decision_once_and_each_session_keeps_it() {
         let heard: String = records(&client).await.iter().map(Value::to_string).collect();
         assert_eq!(heard.matches("The person refused your proposed change").count(), 1, "{personality:?}");
     }
+}
+
+/// An ancestor in which nothing waits any more hides nothing of what it comes from.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_decided_in_a_fork_is_decided_above_one_that_was_cleared_too() {
+    let scene = three_places();
+    let (client, _) = scene.process(BEFORE).await;
+    run(&client, "go", "ask").await;
+    let status = client.execute("cowrite.status", json!({})).await.expect("a status");
+    let parent = status["sessionId"].as_str().expect("an id").to_owned();
+    let upper = fork(&client).await;
+    let middle = fork(&client).await;
+    let newest = fork(&client).await;
+    client.execute("cowrite.session.clear", json!({ "sessionId": middle })).await.expect("cleared");
+    client.kill().await;
+
+    let (client, _) = scene.process(BEFORE).await;
+    assert_eq!(accept(&client, json!({ "hunk": "p1" })).await, json!(["p1"]));
+    for session in [&parent, &upper, &newest] {
+        assert_eq!(decided_in(&client, session).await, ["p1 accepted"], "{session}");
+    }
+}
+
+/// Two who write in one session part, so a decision is not written where another process is at work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_decision_leaves_a_session_alone_that_another_process_has() {
+    let edits = editing(&[("one", "eins"), ("three", "drei"), ("five", "fünf")]);
+    let scene = Scene::new(vec![("go", edits), ("wait", vec![endless()]), ("hello", vec![says("hi")])]);
+    let (there, _) = scene.process(BEFORE).await;
+    run(&there, "go", "ask").await;
+    let live = there.execute("cowrite.run", json!({ "prompt": "wait" })).await.expect("it starts");
+    let session = live["sessionId"].clone();
+    there.streamed(live["runId"].as_str().expect("an id")).await;
+
+    let (here, _) = scene.process(BEFORE).await;
+    here.execute("cowrite.status", json!({})).await.expect("a status");
+    fork(&here).await;
+    let forks = || {
+        here.notifications("cowrite/event")
+            .iter()
+            .filter(|told| told["params"]["event"]["type"] == "sessionForked")
+            .count()
+    };
+    let before = forks();
+    assert_eq!(accept(&here, json!({ "hunk": "p1" })).await, json!(["p1"]));
+    assert_eq!(reject(&here, json!({ "hunk": "p2" })).await, json!(["p2"]));
+    here.execute("cowrite.status", json!({})).await.expect("a status");
+    assert_eq!(forks(), before, "nothing parts from the other's session");
+
+    there.execute("cowrite.cancel", json!({})).await.expect("cancelled");
+    let finished = there.finished(live["runId"].as_str().expect("an id")).await;
+    assert_eq!(finished["status"], "cancelled", "{finished}");
+    let next = there.execute("cowrite.run", json!({ "prompt": "hello" })).await.expect("it starts");
+    assert_eq!(next["sessionId"], session, "it goes on where it was");
+    assert!(decided_in(&there, session.as_str().expect("an id")).await.is_empty(), "it waits there still");
 }

@@ -49,7 +49,7 @@ impl EditorPort {
         }
         let (target, content) = (place.clone(), text.clone());
         match tokio::task::spawn_blocking(move || disk::create(&target, &content)).await {
-            Ok(Ok(())) => Outcome::Applied(self.whole_file(&place, &text)),
+            Ok(Ok(note)) => Outcome::Applied(Applied { note, ..self.whole_file(&place, &text) }),
             Ok(Err(error)) => Outcome::Refused { reason: error.to_string() },
             Err(error) => Outcome::Refused { reason: format!("{place} could not be written: {}", crash::why(&error)) },
         }
@@ -80,9 +80,14 @@ impl EditorPort {
         };
         match self.through_editor(place, &uri, edit, label, &wanted).await {
             Stands::Here { now, seen, note } => {
+                let made = Applied { note, ..self.whole_file(place, text) };
+                // An empty file has no place that could be followed, but it is one that is made.
+                if seen.back.is_empty() {
+                    return Outcome::Applied(Applied { now, ..made });
+                }
                 let hunks = self.views(&seen, &now);
                 let back = (now.with_rope(seen.text), seen.back);
-                Outcome::Applied(Applied { hunks, now, note, back, ..self.whole_file(place, text) })
+                Outcome::Applied(Applied { hunks, now, back, ..made })
             }
             Stands::Not(outcome) => {
                 // The file may have been made and the text refused.

@@ -35,7 +35,10 @@ impl EditorPort {
     pub(super) async fn delete_on_disk(&self, place: Place, base: Snapshot) -> Outcome {
         let (at, expected) = (place.clone(), base.clone());
         match tokio::task::spawn_blocking(move || disk::remove(&at, &expected)).await {
-            Ok(Ok(mode)) => self.gone(&place, &base, Some(mode)),
+            Ok(Ok((mode, note))) => match self.gone(&place, &base, Some(mode)) {
+                Outcome::Applied(applied) => Outcome::Applied(Applied { note, ..applied }),
+                other => other,
+            },
             Ok(Err(error @ WriteError::Changed { .. })) => {
                 let reason = error.to_string();
                 let WriteError::Changed { now, .. } = error else { return Outcome::Refused { reason } };
@@ -139,10 +142,11 @@ impl EditorPort {
     pub(super) async fn restore(&self, place: Place, base: Snapshot, mode: Option<u32>) -> Outcome {
         let (at, held) = (place.clone(), base.clone());
         match tokio::task::spawn_blocking(move || disk::restore(&at, &held, mode)).await {
-            Ok(Ok(())) => {
+            Ok(Ok(note)) => {
                 let made = self.whole_file(&place, &base.rope().to_string());
                 // It was there before the run, so nobody may take it for one that the run has made.
-                Outcome::Applied(Applied { now: base.clone(), back: (base, made.back.1), created: false, ..made })
+                let back = (base.clone(), made.back.1);
+                Outcome::Applied(Applied { now: base, back, created: false, note, ..made })
             }
             Ok(Err(error)) => Outcome::Refused { reason: error.to_string() },
             Err(error) => Outcome::Refused { reason: format!("{place} could not be put back: {}", crash::why(&error)) },

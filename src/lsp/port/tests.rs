@@ -216,6 +216,31 @@ async fn a_late_edit_says_how_it_is_taken_back() {
     assert_eq!(back(&applied), ("one\n2\n".into(), "one\ntwo\n".into(), vec![("two", "2")]));
 }
 
+/// Of two edits on their way, the one could be taken for the other, or stand on top of it.
+#[tokio::test(start_paused = true)]
+async fn while_an_edit_is_not_answered_nothing_else_is_sent_to_its_document() {
+    let mut world = World::new(Caps::default()).await;
+    let (place, other) = (world.open("a.rs", "one\n"), world.open("b.rs", "one\n"));
+    let edit = world.edit(&place, "1\n");
+    let request = world.socket.next().await.expect("a request");
+    let Outcome::NotConfirmed { late, .. } = edit.await.expect("an outcome") else { panic!("it is not answered") };
+    let Outcome::Refused { reason } = world.edit(&place, "uno\n").await.expect("an outcome") else { panic!("sent") };
+    assert!(reason.contains("has not answered an earlier edit") && reason.ends_with("in 60 s"), "{reason}");
+    let elsewhere = world.edit(&other, "1\n");
+    world.answer(|world, edit| world.report(&other, &asked(&edit))).await;
+    assert!(matches!(elsewhere.await.expect("an outcome"), Outcome::Applied(_)));
+    // The first one comes after all.
+    let (_, id, params) = request.into_parts();
+    world.report(&place, &asked(&params.expect("parameters")["edit"]));
+    assert_eq!(late.expect("looked for").await.expect("seen").hunks.len(), 1);
+    let yes = Response::from_ok(id.expect("an id"), json!({"applied": true}));
+    world.socket.send(yes).await.expect("sent");
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let edit = world.edit(&place, "eins\n");
+    world.answer(|world, edit| world.report(&place, &asked(&edit))).await;
+    assert!(matches!(edit.await.expect("an outcome"), Outcome::Applied(_)));
+}
+
 #[tokio::test]
 async fn a_file_on_disk_is_changed_made_and_deleted_with_a_way_back() {
     let world = World::new(Caps::default()).await;
@@ -550,6 +575,58 @@ async fn what_an_editor_tidies_as_it_saves_is_told_and_taken_back_with_the_edit(
     let (seen, without, told) = back(&applied);
     assert_eq!((seen, without), (tidied.replace("c;", "c = 1;"), tidied.to_owned()));
     assert_eq!(told, [("", " = 1")]);
+}
+
+/// Only the editor's own tidying is the run's: what was typed is never taken back with it.
+#[tokio::test]
+async fn what_is_typed_during_a_save_is_not_taken_for_tidying() {
+    let mut world = World::new(saves()).await;
+    let place = opened_for_a_run(&mut world, "one\ntwo\n", "one\n2\n").await;
+    let outcome = world.edit(&place, "f(1,2)\n2\n");
+    world.answer(|world, edit| world.report(&place, &asked(&edit))).await;
+    world
+        .save_with(&place, |world, text| {
+            world.report(&place, &[typed(0, "(")]);
+            let tidied = text.replace("f(1,2)", "(f(1, 2)");
+            world.report(&place, &[ContentChange { range: None, text: tidied.clone() }]);
+            fs::write(world.top.join("a.txt"), tidied).expect("written");
+            true
+        })
+        .await;
+    let Outcome::Applied(applied) = outcome.await.expect("no panic") else { panic!("applied") };
+    let (seen, without, _) = back(&applied);
+    assert_eq!((seen.as_str(), without.as_str()), ("f(1,2)\n2\n", "one\n2\n"), "the parenthesis is the person's");
+}
+
+#[tokio::test]
+async fn what_is_undone_during_a_save_does_not_stand() {
+    let mut world = World::new(saves()).await;
+    let place = world.file("a.txt", "one\n");
+    let outcome = world.edits_unopened(&place, "1\n").await;
+    world
+        .answer(|world, edit| {
+            world.documents.open(&world.port.uri(&place), "text", 1, "one\n");
+            world.report(&place, &asked(&edit));
+        })
+        .await;
+    world.save(&place, |_| "one\n".to_owned()).await;
+    let Outcome::NotConfirmed { reason, .. } = outcome.await.expect("no panic") else { panic!("it does not stand") };
+    assert!(reason.ends_with("the file does not hold the change; read it again"), "{reason}");
+}
+
+/// Some editors open a file that they make without a report.
+#[tokio::test]
+async fn an_empty_file_that_only_the_disk_shows_is_made_in_one_place() {
+    let mut world = World::new(Caps { create_files: true, ..saves() }).await;
+    let place = Place::File { path: world.top.join("a.txt"), shown: "a.txt".into() };
+    let outcome = world.send(&place, What::Create { text: String::new() });
+    world.answer(|world, _| fs::write(world.top.join("a.txt"), "").expect("written")).await;
+    let request = world.socket.next().await.expect("a request");
+    let (_, id, params) = request.into_parts();
+    let saved = json!({ "saved": params.expect("parameters")["uris"] });
+    world.socket.send(Response::from_ok(id.expect("an id"), saved)).await.expect("sent");
+    let Outcome::Applied(applied) = outcome.await.expect("no panic") else { panic!("applied") };
+    assert_eq!((applied.hunks.len(), applied.back.1.hunks().len(), applied.created), (1, 1, true));
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use ropey::Rope;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tower_lsp::ls_types::{Uri, WorkspaceEdit};
 
@@ -14,6 +16,7 @@ use crate::disk;
 use crate::edit::{Hunk, Patch, Seen};
 use crate::editor::{Applied, Editor, Outcome, Place};
 use crate::lsp::client::Unanswered;
+use crate::lsp::documents::Report;
 use crate::protocol::{HunkView, Range};
 use crate::text::Snapshot;
 
@@ -53,6 +56,24 @@ pub(super) enum Stands {
     },
     /// It does not, or nobody knows.
     Not(Box<Outcome>),
+}
+
+/// What an editor reports while it saves.
+#[derive(Default)]
+struct Since {
+    /// The text after each report so far.
+    texts: Vec<Rope>,
+    incoming: Option<mpsc::UnboundedReceiver<Report>>,
+}
+
+impl Since {
+    /// Whether more came until the text read as it was saved than an editor that tidies it does, which is one report.
+    fn has_typing(&mut self, saved: &Snapshot) -> bool {
+        let incoming = self.incoming.iter_mut().flat_map(|incoming| std::iter::from_fn(|| incoming.try_recv().ok()));
+        self.texts.extend(incoming.filter_map(|report| report.changes.into_iter().last().map(|(_, text)| text)));
+        let until = self.texts.iter().position(|text| text == saved.rope());
+        until.map_or(self.texts.len(), |at| at + 1) > 1
+    }
 }
 
 impl Wanted {
@@ -115,11 +136,21 @@ impl EditorPort {
             }
         }
         let stood = self.stood(place, wanted).await;
+        let since = self.since(place, stood.as_ref());
         let saved = self.client.save(uri.clone()).await;
         if let (Ok(true), Some(path)) = (&saved, place.path()) {
             self.opened().insert(path.to_path_buf());
         }
-        self.settled(place, wanted, stood, &saved, Some(&wanted.base)).await
+        self.settled(place, wanted, (stood, since), &saved, Some(&wanted.base)).await
+    }
+
+    /// What is reported from now on, of a document in which a change stood.
+    fn since(&self, place: &Place, stood: Option<&Snapshot>) -> Since {
+        let watched = self.open_uri(place).and_then(|uri| self.documents.watch(&uri)).zip(stood);
+        watched.map_or_else(Since::default, |((now, incoming), stood)| Since {
+            texts: if now.rope() == stood.rope() { Vec::new() } else { vec![now.rope().clone()] },
+            incoming: Some(incoming),
+        })
     }
 
     /// The reported buffer in which a change stands before it is saved; none when none is reported. Saved, it may read otherwise.
@@ -142,7 +173,7 @@ impl EditorPort {
         &self,
         place: &Place,
         wanted: &Wanted,
-        stood: Option<Snapshot>,
+        (stood, mut since): (Option<Snapshot>, Since),
         saved: &Result<bool, Unanswered>,
         before: Option<&Snapshot>,
     ) -> Stands {
@@ -160,12 +191,15 @@ impl EditorPort {
                 file.rope() == wanted.after.rope()
                     || same(file, &stood)
                     || (is_saved || stood.is_some()) && wanted.is_in(file)
-                    || is_saved && stood.is_some() && same(file, &buffer)
+                    // Unless the person has undone it meanwhile.
+                    || is_saved && stood.is_some() && same(file, &buffer) && file.rope() != wanted.base.rope()
             };
             if let Some(file) = file.as_ref().filter(holds) {
                 let note = on_save(place, text, file);
-                // What it does not report, it may not have in its buffer.
-                let seen = if buffer.is_some() && same(text, &buffer) { seen } else { seen.tidied(file.rope()) };
+                // What it does not report, it may not have in its buffer. And what the person typed meanwhile is not to be taken for
+                // tidying: then what was done on the lines of the change stands in its way, and nothing of it is ever lost.
+                let is_as_it_stood = buffer.is_some() && same(text, &buffer);
+                let seen = if is_as_it_stood || since.has_typing(file) { seen } else { seen.tidied(file.rope()) };
                 return Stands::Here { now: buffer.unwrap_or_else(|| file.clone()), seen, note };
             }
             // Saved, it will be on disk in a moment. Gone from the buffer, it was taken back.
@@ -204,13 +238,14 @@ impl EditorPort {
         if applied.hunks.is_empty() {
             return Outcome::Applied(applied);
         }
+        let stood = Some(applied.now.clone());
+        let since = self.since(place, stood.as_ref());
         let before = self.file(place).await;
         let saved = self.client.save(uri).await;
         let (after, back) = &applied.back;
         let base = after.with_rope(back.apply(after.rope()));
         let wanted = Wanted::new(base, back.inverse(after.rope()));
-        let stood = Some(applied.now.clone());
-        match self.settled(place, &wanted, stood, &saved, before.as_ref()).await {
+        match self.settled(place, &wanted, (stood, since), &saved, before.as_ref()).await {
             Stands::Here { now, seen, note } => {
                 let hunks = self.views(&seen, &now);
                 let note = applied.note.into_iter().chain(note).reduce(|first, more| format!("{first} {more}"));
@@ -299,7 +334,9 @@ fn unsaved(place: &Place, saved: &Result<bool, Unanswered>) -> String {
 
 fn unseen(place: &Place, saved: &Result<bool, Unanswered>) -> String {
     match saved {
-        Ok(true) => format!("the editor says that {place} is saved, but the file does not hold the change"),
+        Ok(true) => {
+            format!("the editor says that {place} is saved, but the file does not hold the change; read it again")
+        }
         Ok(false) => format!("the editor said yes, but shows no change of {place}, and did not save it"),
         Err(error) => format!("the editor said yes, but shows no change of {place}, which could not be saved: {error}"),
     }

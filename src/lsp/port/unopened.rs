@@ -103,9 +103,10 @@ impl EditorPort {
             let (at, expected, new) = (place.clone(), wanted.base.clone(), wanted.after.rope().clone());
             let written = tokio::task::spawn_blocking(move || disk::replace(&at, &expected, &new)).await;
             match written {
-                Ok(Ok(())) => {
+                Ok(Ok(note)) => {
                     let (rebased, now) = (wanted.base.rope() != base.rope(), wanted.after.clone());
-                    return Outcome::Applied(self.landed(&place, wanted.seen(), now, rebased));
+                    let applied = self.landed(&place, wanted.seen(), now, rebased);
+                    return Outcome::Applied(Applied { note, ..applied });
                 }
                 // Another program wrote this very moment: look again.
                 Ok(Err(WriteError::Changed { .. })) => {}

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::deciding::{May, decided_in_all, kept_in_all};
 use super::making::Making;
 use super::{Reviews, kept};
-use crate::editor::{Applied, Change, Editor, Outcome, Place, What};
+use crate::editor::{Applied, Change, Editor, Fate, Outcome, Place, What};
 use crate::protocol::RunId;
 use crate::store::Verdict;
 
@@ -38,6 +38,9 @@ impl Accepting<'_> {
         if let Some(busy) = busy.into_iter().find(|busy| busy.is_with(run, &ids)) {
             return Err(busy.why);
         }
+        if let Some(why) = [*reviews].into_iter().chain(self.others).find_map(|reviews| reviews.parted(run, &ids)) {
+            return Err(why);
+        }
         let rename = reviews.rename_among(run, place, &ids);
         let edits: Vec<String> =
             ids.into_iter().filter(|id| rename.as_ref().is_none_or(|(name, _)| name != id)).collect();
@@ -62,7 +65,16 @@ impl Accepting<'_> {
         let making = Making::begin([reviews].into_iter().chain(others), run, &ids);
         let began = Instant::now();
         match editor.apply(change).await {
+            // It was there already: whoever looks for the earlier request tells it, and knows how it is taken back.
+            Outcome::Applied(Applied { hunks, fate: Fate::Stays, .. })
+                if hunks.is_empty() && making.is_looked_for(reviews) =>
+            {
+                Err(format!(
+                    "the change of {place} that was sent before has come this very moment, and is told by itself"
+                ))
+            }
             Outcome::Applied(applied) => {
+                making.has_landed([reviews].into_iter().chain(others));
                 let answer = reviews.made(editor.as_ref(), run, place, &ids, &applied, false);
                 let in_others = decided_in_all(others, editor.as_ref(), run, &ids, Verdict::Accepted);
                 kept(answer).await?;
@@ -84,17 +96,19 @@ impl Accepting<'_> {
         }
     }
 
-    /// Goes on looking for an edit that was not confirmed, until somebody makes the same anew.
+    /// Goes on looking for an edit that was not confirmed, until the same has come into the text by another request.
     fn watch(&self, late: oneshot::Receiver<Applied>, making: Making, run: RunId, place: Place, ids: Vec<String>) {
         let (reviews, editor, others) = (self.reviews.clone(), self.editor.clone(), self.others.to_vec());
         // Ends when the editor port gives up watching, which is bounded in time.
         tokio::spawn(async move {
             let applied = tokio::select! {
                 biased;
-                () = making.taken_over().cancelled() => return,
+                // What has come is told in any case.
                 late = late => late,
+                () = making.taken_over().cancelled() => return,
             };
             let Ok(applied) = applied else { return };
+            making.has_landed([&reviews].into_iter().chain(&others));
             let answer = reviews.made(editor.as_ref(), run, &place, &ids, &applied, true);
             let in_others = decided_in_all(&others, editor.as_ref(), run, &ids, Verdict::Accepted);
             if let Err(error) = kept(answer).await {

@@ -160,7 +160,10 @@ impl Reviews {
             None => format!("The person took what you had proposed in {place}."),
         };
         let (mut records, mut contents) = (vec![Record::Changed(Box::new(changed))], contents);
-        if waits {
+        if !waits {
+            // What was accepted is decided; this is not, and stands in the text.
+            self.standing().landed((run, self.session), place, applied, &hunks);
+        } else {
             records.push(Record::Decided(decided(run, &applied.uri, place, ids, Verdict::Accepted)));
         }
         let mut gone = Vec::new();
@@ -180,6 +183,13 @@ impl Reviews {
         }
         self.tidy(&mut waiting);
         answer
+    }
+
+    /// Why some hunks cannot be made by themselves: an edit with others beside them may still come.
+    pub(super) fn parted(&self, run: RunId, ids: &[String]) -> Option<String> {
+        let waiting = self.lock();
+        let mut of_run = waiting.iter().filter(|pending| pending.run == run);
+        of_run.find_map(|pending| pending.making.parted(&pending.place, ids, |_| true))
     }
 
     /// Where nothing can be decided just now.
@@ -250,7 +260,9 @@ impl Reviews {
                 }
                 let there =
                     || elsewhere.iter().find(|busy| busy.is_with(pending.run, &ids)).map(|busy| busy.why.clone());
-                if let Some(why) = pending.making.refusal(&pending.place).or_else(there) {
+                let all = pending.ids();
+                let parted = || pending.making.parted(&pending.place, &ids, |id| all.iter().any(|waits| waits == id));
+                if let Some(why) = pending.making.refusal(&pending.place).or_else(there).or_else(parted) {
                     decisions.problems.push(why);
                     continue;
                 }

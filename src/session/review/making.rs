@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Reviews;
 use super::pending::Pending;
-use crate::editor::Place;
+use crate::editor::{LATE, Place};
 use crate::protocol::RunId;
 
 /// How long an editor may take to show an edit after it has answered.
@@ -39,10 +39,11 @@ impl Busy {
 
 #[derive(Debug)]
 struct Mark {
+    run: RunId,
     ids: Vec<String>,
     /// From when on the same may be decided again, once an edit was not confirmed.
     again: OnceLock<Instant>,
-    /// Somebody has decided again: what comes of it after all is theirs.
+    /// The same has come into the text by another request: nobody needs to look for it any more.
     taken_over: CancellationToken,
 }
 
@@ -66,13 +67,38 @@ impl Marks {
         ))
     }
 
-    /// Whoever still looks for an edit with one of these hunks stops: it is made anew.
-    pub(super) fn take_over(&mut self, ids: &[String]) {
+    /// Why some of a selection cannot be decided on by itself: it is on its way together with others that are not selected, and
+    /// who records what comes late must find all of it as it was sent. Only what `counts` is asked for.
+    pub(super) fn parted(&self, place: &Place, ids: &[String], counts: impl Fn(&str) -> bool) -> Option<String> {
+        let parted = |mark: &Arc<Mark>| {
+            mark.ids.iter().any(|id| ids.contains(id)) && !mark.ids.iter().all(|id| ids.contains(id) || !counts(id))
+        };
+        let mark = self.0.iter().filter_map(Weak::upgrade).find(parted)?;
+        let again = *mark.again.get()?;
+        // It may be looked for still, so long after an editor could have shown it.
+        let left = (again + LATE).saturating_duration_since(Instant::now());
+        Some(format!(
+            "{place}: {} were sent to the editor as one change, which may still come; decide on all of these together, or try it again {}",
+            mark.ids.join(", "),
+            seconds(left)
+        ))
+    }
+
+    /// Whoever still looks for an edit with nothing but these hunks stops: they are in the text.
+    fn take_over(&self, ids: &[String], by: &Arc<Mark>) {
         for mark in self.0.iter().filter_map(Weak::upgrade) {
-            if mark.ids.iter().any(|id| ids.contains(id)) {
+            if !Arc::ptr_eq(&mark, by) && mark.run == by.run && mark.ids.iter().all(|id| ids.contains(id)) {
                 mark.taken_over.cancel();
             }
         }
+    }
+
+    /// Whether somebody else looks for an edit with some of these hunks.
+    fn looks_for(&self, by: &Arc<Mark>) -> bool {
+        let looks = |mark: Arc<Mark>| {
+            !Arc::ptr_eq(&mark, by) && mark.run == by.run && mark.ids.iter().any(|id| by.ids.contains(id))
+        };
+        self.0.iter().filter_map(Weak::upgrade).any(looks)
     }
 
     fn add(&mut self, mark: &Arc<Mark>) {
@@ -84,16 +110,29 @@ impl Marks {
 impl Making {
     pub(super) fn begin<'a>(reviews: impl IntoIterator<Item = &'a Arc<Reviews>>, run: RunId, ids: &[String]) -> Self {
         let (again, taken_over) = (OnceLock::new(), CancellationToken::new());
-        let mark = Arc::new(Mark { ids: ids.to_vec(), again, taken_over });
+        let mark = Arc::new(Mark { run, ids: ids.to_vec(), again, taken_over });
         for reviews in reviews {
             let mut waiting = reviews.lock();
             let holds = |pending: &&mut Pending| pending.run == run && pending.ids().iter().any(|id| ids.contains(id));
             for pending in waiting.iter_mut().filter(holds) {
-                pending.making.take_over(ids);
                 pending.making.add(&mark);
             }
         }
         Self(mark)
+    }
+
+    /// It has come into the text: whoever looks for the same by an earlier request has nothing to look for.
+    pub(super) fn has_landed<'a>(&self, reviews: impl IntoIterator<Item = &'a Arc<Reviews>>) {
+        for reviews in reviews {
+            for pending in reviews.lock().iter() {
+                pending.making.take_over(&self.0.ids, &self.0);
+            }
+        }
+    }
+
+    /// Whether an earlier request for some of it may still come, or is about to be told.
+    pub(super) fn is_looked_for(&self, reviews: &Reviews) -> bool {
+        reviews.lock().iter().any(|pending| pending.making.looks_for(&self.0))
     }
 
     /// It was not confirmed, after so long a time. Gives the time from which on the same can be decided again: as long again as
@@ -105,7 +144,7 @@ impl Making {
         seconds(patience)
     }
 
-    /// Set once somebody else makes the same.
+    /// Set once the same has landed otherwise.
     pub(super) fn taken_over(&self) -> &CancellationToken {
         &self.0.taken_over
     }

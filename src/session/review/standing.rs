@@ -3,11 +3,14 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use ropey::Rope;
+
 use super::pending::same;
 use super::{Operation, ReviewFile, ReviewHunk, ReviewState};
-use crate::edit::{Proposal, Proposed};
+use crate::edit::{Patch, Proposal, Proposed};
 use crate::editor::{Applied, Editor, Fate, Place};
 use crate::protocol::{HunkView, Range, RunId, SessionId};
+use crate::text::Snapshot;
 
 /// The changes of the newest run that has made any.
 #[derive(Default)]
@@ -20,6 +23,8 @@ pub struct Standing {
 struct Newest {
     run: Option<(RunId, SessionId)>,
     documents: Vec<Document>,
+    /// Files that were taken away, with what stood in them: there is nowhere to show it until one is put back as it was.
+    gone: Vec<Document>,
 }
 
 struct Document {
@@ -44,8 +49,8 @@ pub struct StandingHere {
 }
 
 impl Standing {
-    /// What stands in a document at the ranges that are `wanted`, in the negotiated encoding. Looks at this document alone, and asks
-    /// which `place` it is only when something stands anywhere.
+    /// What stands in a document at the ranges that are `wanted`, in the negotiated encoding. Asks which `place` it is, and looks
+    /// what was typed in others, only when something stands anywhere.
     pub fn here(
         &self,
         editor: &dyn Editor,
@@ -58,11 +63,14 @@ impl Standing {
         let place = place();
         let mut newest = self.lock();
         let (run, session) = newest.run?;
-        let at = newest.find(&place)?;
-        let back = &mut newest.documents[at].back;
-        if let Some(now) = editor.buffer(&place) {
-            drop(back.follow(now.rope()));
-        }
+        newest.find(&place)?;
+        newest.documents.retain_mut(|document| {
+            if let Some(now) = editor.buffer(&document.place) {
+                drop(document.back.follow(now.rope()));
+            }
+            !document.back.hunks().is_empty()
+        });
+        let back = &newest.documents[newest.find(&place)?].back;
         let (base, encoding) = (back.base(), editor.encoding());
         let view = |Proposed { id, hunk }: &Proposed| {
             let [start, end] = [hunk.range.start, hunk.range.end].map(|offset| encoding.position(base, offset));
@@ -77,10 +85,6 @@ impl Standing {
         };
         let hunks = back.hunks().iter().filter_map(view).collect();
         let in_file = back.hunks().len();
-        if in_file == 0 {
-            newest.documents.remove(at);
-            return None;
-        }
         let uri = editor.uri(&place);
         Some(StandingHere {
             file: ReviewFile { run, session, place, uri, operation: Operation::Edit, hunks },
@@ -103,23 +107,34 @@ impl Standing {
             // One of an older run that came late.
             Some((known, _)) if known > run => return,
             Some((known, _)) if known == run => {}
-            _ => *newest = Newest { run: Some((run, session)), documents: Vec::new() },
+            _ => *newest = Newest { run: Some((run, session)), ..Newest::default() },
         }
         let (after, back) = &applied.back;
-        let known = newest.find(place).map(|at| newest.documents.remove(at).back);
-        let earlier = known.map_or_else(Vec::new, |mut known| {
-            // What it changes anew is this change from now on.
-            drop(known.made(|_| false, &back.apply(after.rope()), &back.inverse(after.rope())));
-            known.hunks().to_vec()
-        });
+        let before = back.apply(after.rope());
+        let mut known = newest.find(place).map(|at| newest.documents.remove(at).back);
+        let taken_away = newest.gone.iter().position(|gone| same(&gone.place, place));
+        let taken_away = taken_away.map(|at| newest.gone.remove(at));
+        if matches!(applied.fate, Fate::Deleted { .. }) {
+            let mut back = known.take().unwrap_or_else(|| Proposal::new(before.clone()));
+            drop(back.follow(&before));
+            newest.gone.push(Document { place: place.clone(), uri: applied.uri.clone(), back });
+            return;
+        }
+        // A deletion was taken back.
+        if let Some(gone) = taken_away.filter(|gone| gone.back.base() == after.rope()) {
+            newest.documents.extend((!gone.back.hunks().is_empty()).then_some(gone));
+            return;
+        }
+        let (earlier, reverts) =
+            known.map_or_else(Default::default, |known| still_standing(known, &before, after, back));
         let (place, uri) = match &applied.fate {
             Fate::Stays => (place.clone(), applied.uri.clone()),
             Fate::Moved { to, uri } => (to.clone(), uri.clone()),
-            // There is nowhere to show it.
             Fate::Deleted { .. } => return,
         };
-        let new = hunks.iter().zip(back.hunks());
-        let new: Vec<Proposed> = new.map(|(view, hunk)| Proposed { id: view.id.clone(), hunk: hunk.clone() }).collect();
+        let new = hunks.iter().zip(back.hunks()).enumerate().filter(|(at, _)| !reverts.contains(at));
+        let new: Vec<Proposed> =
+            new.map(|(_, (view, hunk))| Proposed { id: view.id.clone(), hunk: hunk.clone() }).collect();
         let apart = |one: &Proposed| {
             let (start, end) = (one.hunk.range.start, one.hunk.range.end);
             new.iter().all(|new| end <= new.hunk.range.start || new.hunk.range.end <= start)
@@ -137,7 +152,8 @@ impl Standing {
         if newest.run.is_none_or(|(known, _)| known != run) {
             return;
         }
-        for document in &mut newest.documents {
+        let Newest { documents, gone, .. } = &mut *newest;
+        for document in documents.iter_mut().chain(gone) {
             document.back.remove(|id| ids.iter().any(|decided| decided == id));
         }
         newest.documents.retain(|document| !document.back.hunks().is_empty());
@@ -148,6 +164,7 @@ impl Standing {
         let mut newest = self.lock();
         if newest.run.is_some_and(|(known, _)| known == run) {
             newest.documents.retain(|document| !uris.contains(&document.uri));
+            newest.gone.retain(|gone| !uris.contains(&gone.uri));
         }
     }
 
@@ -164,6 +181,42 @@ impl Standing {
     }
 }
 
+/// What stands on once `back` takes a change back from the text `after` to the one `before`, and which of the hunks of the change do
+/// nothing but take back what stood: a set that failed is rolled back so. Neither they nor what they take back are the run's then.
+fn still_standing(mut known: Proposal, before: &Rope, after: &Snapshot, back: &Patch) -> (Vec<Proposed>, Vec<usize>) {
+    drop(known.follow(before));
+    let change = back.inverse(after.rope());
+    let (stood, made) = (known.hunks(), change.hunks());
+    let mut places: Vec<(std::ops::Range<usize>, bool, usize)> = Vec::new();
+    places.extend(stood.iter().enumerate().map(|(at, one)| (one.hunk.range.clone(), false, at)));
+    places.extend(made.iter().enumerate().map(|(at, hunk)| (hunk.range.clone(), true, at)));
+    places.sort_by_key(|(range, ..)| (range.start, range.end));
+    let (mut taken, mut reverts): (Vec<usize>, Vec<usize>) = Default::default();
+    let mut rest = places.as_slice();
+    while let Some((first, _, _)) = rest.first() {
+        let mut end = first.end;
+        let touching = rest.iter().take_while(|(range, ..)| {
+            let touches = range.start <= end;
+            end = end.max(range.end);
+            touches
+        });
+        let (group, behind) = rest.split_at(touching.count());
+        rest = behind;
+        let of = |is_new: bool| group.iter().filter(move |(_, new, _)| *new == is_new).map(|(_, _, at)| *at);
+        let there = Patch::joined(of(false).map(|at| stood[at].hunk.clone()));
+        let here = Patch::joined(of(true).map(|at| made[at].clone()));
+        if !there.is_empty() && !here.is_empty() && there.apply(before) == here.apply(before) {
+            taken.extend(of(false));
+            reverts.extend(of(true));
+        }
+    }
+    let left = stood.iter().enumerate().filter(|(at, _)| !taken.contains(at)).map(|(_, one)| one.clone()).collect();
+    let Some(mut left) = Proposal::restored(before.clone(), left) else { return (Vec::new(), reverts) };
+    // What it changes anew is this change from now on.
+    drop(left.made(|_| false, before, &change));
+    (left.hunks().to_vec(), reverts)
+}
+
 impl Newest {
     fn find(&self, place: &Place) -> Option<usize> {
         self.documents.iter().position(|document| same(&document.place, place))
@@ -175,7 +228,6 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::edit::Patch;
     use crate::editor::{Change, Outcome, What};
     use crate::tool::testing::World;
 
@@ -196,11 +248,15 @@ mod tests {
         }
 
         async fn edits(&self, run: RunId, text: &str, ids: &[&str]) {
-            let place = self.world.place("a.rs");
-            let base = self.world.editor.buffer(&place).expect("open");
+            let base = self.world.editor.buffer(&self.world.place("a.rs")).expect("open");
             let patch = Patch::between(&base, text);
+            self.does("a.rs", run, What::Edit { base, patch }, ids).await;
+        }
+
+        async fn does(&self, path: &str, run: RunId, what: What, ids: &[&str]) {
+            let place = self.world.place(path);
             let (label, cancel) = (String::new(), CancellationToken::new());
-            let change = Change { place: place.clone(), label, what: What::Edit { base, patch }, cancel };
+            let change = Change { place: place.clone(), label, what, cancel };
             let Outcome::Applied(applied) = self.world.editor.apply(change).await else { panic!("not applied") };
             let named = applied.hunks.iter().zip(ids).map(|(hunk, id)| HunkView { id: (*id).into(), ..hunk.clone() });
             let hunks: Vec<HunkView> = named.collect();
@@ -229,6 +285,42 @@ mod tests {
         assert_eq!(desk.stands(), "h1 at 2: one -> 1", "that was another run's");
         desk.standing.decided(run, &["h1".into()]);
         assert_eq!(desk.stands(), "");
+    }
+
+    #[tokio::test]
+    async fn what_only_takes_back_what_stood_leaves_nothing_of_both() {
+        let (desk, run) = (Desk::new(), RunId::new());
+        desk.edits(run, "1\ntwo\n3\nfour\n5\n", &["h1", "h2", "h3"]).await;
+        desk.world.types("a.rs", "typed\n1\ntwo\n3\nfour\n5\n");
+        desk.edits(run, "typed\none\ntwo\n3\nfour\nfive!\n", &["h4", "h5"]).await;
+        assert_eq!(desk.stands(), "h2 at 4: three -> 3, h5 at 6: 5 -> five!");
+        desk.edits(run, "typed\none\ntwo\nthree\nfour\n5\n", &["h6", "h7"]).await;
+        assert_eq!(desk.stands(), "");
+    }
+
+    #[tokio::test]
+    async fn titles_count_what_stands_at_this_moment() {
+        let (desk, run) = (Desk::new(), RunId::new());
+        desk.edits(run, "1\ntwo\nthree\nfour\nfive\n", &["h1"]).await;
+        for (path, ids) in [("b.rs", &["h2"][..]), ("c.rs", &[])] {
+            desk.world.write(path, "b\n");
+            let base = desk.world.editor.read(&desk.world.place(path)).await.expect("there");
+            let what = match path {
+                "b.rs" => What::Edit { patch: Patch::between(&base, "B\n"), base },
+                _ => What::Delete { base, or_empty: false },
+            };
+            desk.does(path, run, what, ids).await;
+        }
+        let counts = || {
+            let here = desk.standing.here(desk.world.editor.as_ref(), || desk.world.place("a.rs"), |_| true);
+            here.map(|here| (here.in_file, here.in_run, here.files)).expect("it stands")
+        };
+        assert_eq!(counts(), (1, 2, 2), "a file that is gone comes back with all of the run alone");
+        let base = Snapshot::detached("b\n", "");
+        desk.does("c.rs", run, What::Restore { base, mode: None }, &[]).await;
+        assert_eq!(counts(), (1, 2, 2), "the run has put it back itself");
+        desk.world.open("b.rs", "B, mine\n");
+        assert_eq!(counts(), (1, 1, 1), "typed on");
     }
 
     #[tokio::test]

@@ -84,7 +84,7 @@ impl Desk {
                 inbox.filled().await;
             }
         });
-        let reviews = Arc::new(Reviews::new(mailbox, Shared::default(), Vec::new()));
+        let reviews = Arc::new(Reviews::new(SessionId::new(), mailbox, Shared::default(), Vec::new()));
         let run = RunId::new();
         let editor = Arc::new(Reviewing::new(run, world.editor.clone(), reviews.clone()));
         let (takes, changes) = (StdMutex::default(), AtomicU32::new(0));
@@ -568,6 +568,42 @@ async fn what_may_still_land_is_not_decided_again_for_as_long_as_an_editor_may_t
     assert!(late.is_closed(), "who takes it anew has done away with it");
 }
 
+/// What was sent as one is recorded as one, however the person decides while it is on its way.
+#[tokio::test(start_paused = true)]
+async fn what_is_on_its_way_with_others_is_not_decided_without_them_and_lands_whole() {
+    let desk = Desk::new(&[("a.rs", "one\ntwo\nthree\nfour\nfive\n")]);
+    desk.edits("a.rs", "1\ntwo\n3\nfour\n5\n").await;
+    let late = desk.is_not_confirmed_after(0).await;
+    desk.accept(None).await;
+    tokio::time::advance(Duration::from_secs(3)).await;
+    for decisions in [desk.accept(Some("p1")).await, desk.reject(Some("p1")).await] {
+        assert!(decisions.hunks.is_empty(), "{decisions:?}");
+        assert!(decisions.problems[0].contains("p1, p2, p3 were sent to the editor as one change"), "{decisions:?}");
+        assert!(decisions.problems[0].ends_with("try it again in 59 s"), "{decisions:?}");
+    }
+    late.send(desk.makes("a.rs", "1\ntwo\n3\nfour\n5\n").await).expect("somebody waits");
+    assert!(desk.told().await.contains(&"editApplied p1 p2 p3".to_owned()));
+    assert_eq!((desk.waits().len(), desk.recorded().len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_made_anew_in_vain_is_still_recorded_when_it_comes_late() {
+    let desk = Desk::new(&[("a.rs", "one\n")]);
+    desk.edits("a.rs", "1\n").await;
+    let late = desk.is_not_confirmed_after(0).await;
+    desk.accept(None).await;
+    tokio::time::advance(Duration::from_secs(3)).await;
+    desk.world.next(Outcome::Refused { reason: "not now".into() });
+    assert!(desk.accept(None).await.problems[0].contains("not now"));
+    let later = desk.is_not_confirmed_after(0).await;
+    desk.accept(None).await;
+    desk.told().await;
+    late.send(desk.makes("a.rs", "1\n").await).expect("it is still looked for");
+    assert_eq!(desk.told().await[0], "editApplied p1");
+    assert!(later.is_closed(), "it is told once");
+    assert_eq!(desk.waits(), Vec::<String>::new());
+}
+
 /// Without an answer an editor may take longer.
 #[tokio::test(start_paused = true)]
 async fn what_was_refused_and_lands_all_the_same_is_told_and_can_be_taken_back() {
@@ -584,6 +620,10 @@ async fn what_was_refused_and_lands_all_the_same_is_told_and_can_be_taken_back()
     let told = desk.told().await;
     assert_eq!(told[0], "editApplied p1");
     assert!(told[1].contains("has come into the text late, after the person had decided otherwise"), "{told:?}");
+    desk.world.open("a.rs", "1\n");
+    let standing = desk.reviews.standing();
+    let here = standing.here(desk.world.editor.as_ref(), || desk.world.place("a.rs"), |_| true).expect("offered");
+    assert_eq!((here.file.run, here.file.hunks[0].id.as_str()), (desk.run, "p1"), "to be taken back");
     let kept = desk.kept.lock().expect("a lock");
     let verdicts = kept.iter().filter_map(|record| match record {
         Record::Decided(decided) => Some(decided.verdict),

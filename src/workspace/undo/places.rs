@@ -6,11 +6,12 @@ use super::{Document, documents, read};
 use crate::editor::{Editor, Place};
 use crate::permission::Roots;
 use crate::protocol::{HunkView, Range, RunId, SessionId};
-use crate::session::Select;
+use crate::session::{Plan, Select};
 use crate::store::Store;
 use crate::text::Snapshot;
 
 /// The hunks of one document that a decision is about.
+#[derive(Clone)]
 pub(in crate::workspace) struct Places {
     document: Document,
     /// As the records of the changes spell it.
@@ -71,7 +72,27 @@ pub(in crate::workspace) async fn select(
     Ok(selected)
 }
 
+/// Why nothing was changed.
+#[derive(Debug)]
+pub(in crate::workspace) enum Stuck {
+    /// What was typed since stands in the way of some of it.
+    Typed(String),
+    /// Something that stands in the way of each.
+    All(String),
+}
+
+impl From<String> for Stuck {
+    fn from(why: String) -> Self {
+        Self::All(why)
+    }
+}
+
 impl Places {
+    /// Each of the hunks by itself.
+    pub(in crate::workspace) fn one_by_one(&self) -> impl Iterator<Item = Self> {
+        self.ids.iter().map(|id| Self { ids: vec![id.clone()], ..self.clone() })
+    }
+
     /// Takes exactly these hunks back: one change, which leaves what was typed since. Gives them as they were made, and what is not as
     /// it should be all the same.
     ///
@@ -82,12 +103,15 @@ impl Places {
         editor: &dyn Editor,
         roots: &Roots,
         store: &dyn Store,
-    ) -> Result<(Vec<HunkView>, Option<String>), String> {
+    ) -> Result<(Vec<HunkView>, Option<String>), Stuck> {
         let newest = self.document.changed.last().ok_or_else(String::new)?;
         let place = self.document.at(newest).place(roots)?;
         let trail = self.document.trail(store).await?.only(|id| self.ids.iter().any(|wanted| wanted == id));
         let now = read(editor, &place).await?;
         let plan = trail.plan_places(now.as_ref().map(Snapshot::rope));
+        if let Plan::Conflict { reason } = plan {
+            return Err(Stuck::Typed(reason));
+        }
         let (_, note) = self.document.follow(plan, now, place, editor).await?;
         let view = |(id, old_text, new_text): (&str, String, &str)| HunkView {
             id: id.to_owned(),
