@@ -85,6 +85,7 @@ async fn run(enabled: bool) -> Vec<(u8, f64)> {
         limits: Limits { max_turns: 10_000, ..Limits::default() },
         shutdown: CancellationToken::new(),
         tasks: TaskTracker::new(),
+        approvals_moved: tokio::sync::watch::Sender::default(),
         shared: Default::default(),
     };
     let session = Session::new(&parts, "/w", "bench");
@@ -93,6 +94,10 @@ async fn run(enabled: bool) -> Vec<(u8, f64)> {
     let roots = Roots::new(&[folder.path().canonicalize().unwrap()]);
     for prompt in ["long", "long", "long", "many"] {
         let setup = Setup {
+            gate: cowrite::permission::Gate::default(),
+            commands: std::sync::Arc::default(),
+            verify: Vec::new(),
+            hooks: std::sync::Arc::default(),
             provider: model.clone(),
             tools: Registry::all(),
             system: "You are a coding agent.".into(),

@@ -1,11 +1,16 @@
 //! One run: a prompt in, history and an outcome out. LSP and the database are unknown here.
 
 mod calls;
+mod hooking;
+mod passing;
+mod problems;
 mod prompt;
 mod room;
 mod turn;
+mod verifying;
 mod writing;
 
+pub use hooking::before_summary;
 pub use prompt::{Scope, system_prompt};
 
 use std::sync::Arc;
@@ -18,11 +23,12 @@ use tokio_util::sync::CancellationToken;
 use crate::context::recall::Recall;
 use crate::context::{Compactor, Outcome, Previews, Window};
 use crate::editor::{Applied, Editor, Place};
+use crate::hooks::Hooks;
 use crate::model::{Item, Provider};
-use crate::permission::Roots;
-use crate::protocol::{ContextUse, Event, HunkView, Mode, RunId, RunStatus};
+use crate::permission::{Gate, Question, Reply, Roots};
+use crate::protocol::{ContextUse, Event, HunkView, Mode, PlanStep, RunId, RunStatus};
 use crate::settings::{CompactionSettings, Limits};
-use crate::tool::{self, Reads, Registry, Told};
+use crate::tool::{self, Commands, Reads, Registry, Told};
 
 /// What a run works with, made when it leaves the queue.
 pub struct Setup {
@@ -58,6 +64,14 @@ pub struct Setup {
     pub conversation: Arc<str>,
     /// Searches what the session has recorded.
     pub recall: Arc<dyn Recall>,
+    /// Decides what goes ahead, what is asked for and what is denied.
+    pub gate: Gate,
+    /// What commands are held to.
+    pub commands: Arc<Commands>,
+    /// What the run's edits are checked with, in order.
+    pub verify: Vec<String>,
+    /// Who hears of what the run does, and may stop it.
+    pub hooks: Arc<Hooks>,
 }
 
 impl Setup {
@@ -109,6 +123,12 @@ pub trait Journal: Send + Sync {
     /// Keeps that previews of results over `limit` tokens reach further. Never waits.
     fn previewed(&self, previews: Previews, limit: u64);
 
+    /// Asks the person, and waits for the answer, at most as long as a question stands. What was asked and what came of it is
+    /// told; the question is withdrawn when this is dropped.
+    async fn ask(&self, _question: Question) -> Reply {
+        Reply::Denied
+    }
+
     /// Tells what happens. Never waits.
     fn event(&self, event: Event);
 
@@ -156,6 +176,8 @@ pub struct Agent {
     journal: Arc<dyn Journal>,
     cancel: CancellationToken,
     tools: Arc<tool::Context>,
+    /// Edits that have landed.
+    edits: Arc<AtomicU32>,
 }
 
 impl Agent {
@@ -169,7 +191,8 @@ impl Agent {
         journal: Arc<dyn Journal>,
         cancel: CancellationToken,
     ) -> Self {
-        let told = Arc::new(Teller { run, journal: journal.clone(), hunks: Arc::default() });
+        let edits = Arc::<AtomicU32>::default();
+        let told = Arc::new(Teller { run, journal: journal.clone(), hunks: Arc::default(), edits: edits.clone() });
         let tools = Arc::new(tool::Context {
             editor: setup.editor.clone(),
             roots: setup.roots.clone(),
@@ -179,8 +202,10 @@ impl Agent {
             cancel: cancel.clone(),
             told,
             recall: setup.recall.clone(),
+            call: String::new(),
+            commands: setup.commands.clone(),
         });
-        Self { run, setup, window, sent: 0, summarising: false, compactor, journal, cancel, tools }
+        Self { run, setup, window, sent: 0, summarising: false, compactor, journal, cancel, tools, edits }
     }
 
     /// How full the context is.
@@ -196,6 +221,7 @@ struct Teller {
     run: RunId,
     journal: Arc<dyn Journal>,
     hunks: Arc<AtomicU32>,
+    edits: Arc<AtomicU32>,
 }
 
 impl Teller {
@@ -207,6 +233,7 @@ impl Teller {
     }
 
     async fn tell_applied(&self, place: &Place, applied: &Applied, late: bool) {
+        self.edits.fetch_add(1, Ordering::Relaxed);
         let hunks = self.number(&applied.hunks);
         if let Err(error) = self.journal.landed(place, applied, hunks, late).await {
             // The session is stopped by whoever could not keep it; the run hears of it with its next step.
@@ -224,6 +251,18 @@ impl Told for Teller {
     async fn rejected(&self, uri: String, hunks: Vec<HunkView>, reason: String) {
         let hunks = self.number(&hunks);
         self.journal.event(Event::EditRejected { uri, hunks, reason });
+    }
+
+    fn output(&self, call: &str, text: String) {
+        self.journal.event(Event::ToolOutput { call_id: call.to_owned(), text });
+    }
+
+    fn planned(&self, steps: Vec<PlanStep>) {
+        self.journal.event(Event::Planning { steps });
+    }
+
+    async fn ask(&self, question: Question) -> Reply {
+        self.journal.ask(question).await
     }
 
     fn maybe_late(&self, place: Place, late: oneshot::Receiver<Applied>) {

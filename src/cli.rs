@@ -7,6 +7,7 @@ pub mod models;
 mod said;
 pub mod sessions;
 mod table;
+pub mod trust;
 
 use std::path::PathBuf;
 
@@ -44,6 +45,10 @@ pub enum Command {
     Sessions(sessions::Sessions),
     /// The models that the settings and the providers offer; the one in use has a star
     Models(models::Models),
+    /// Lets a workspace's own settings count, as they are now
+    Trust(trust::Workspace),
+    /// Lets only your own settings count there
+    Untrust(trust::Workspace),
     /// Checks the settings, the model and the store, one line a check, with the cure
     Doctor(doctor::Doctor),
 }

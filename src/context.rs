@@ -30,4 +30,4 @@ pub(crate) use summary::planted;
 pub use summary::{Facts, Summary};
 pub use tokens::{of_fixed, of_item, of_text};
 pub use window::{Stale, Window};
-pub use worker::{Compactor, Failed, Failure, Job, Made, Outcome, Reason, Refusal};
+pub use worker::{BeforeSummary, Compactor, Failed, Failure, Job, Made, Outcome, Reason, Refusal};

@@ -67,11 +67,10 @@ pub fn read(place: &Place) -> Result<Snapshot, ReadError> {
     Ok(open(place, &parent, &name)?.snapshot)
 }
 
-/// A file to look through without holding it whole; `None` when it is no regular file of up to [`LIMIT`] bytes. For walks,
-/// which have seen that no folder on the way is a link.
+/// A file to look through without holding it whole, by its real path; `None` when it is no regular file of up to [`LIMIT`] bytes.
 ///
 /// # Errors
-/// When it cannot be opened, a link in its place included.
+/// When it cannot be opened, or a link stands in its place or on the way: a walk that saw a folder there may be wrong by now.
 pub fn peek(path: &Path) -> std::io::Result<Option<File>> {
     let file = folder::open(path)?;
     let found = file.metadata()?;

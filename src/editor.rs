@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::edit::Patch;
-use crate::protocol::HunkView;
+use crate::protocol::{HunkView, Range};
 use crate::text::{Encoding, Snapshot};
 
 /// A document that a run may touch. Made by the path authority, so that holding one means that it was let through.
@@ -212,6 +212,34 @@ pub enum Fate {
     },
 }
 
+/// Something that a language server reports of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// Where, in the text as it is.
+    pub range: Range,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Who says so.
+    pub source: Option<String>,
+    /// Its short name.
+    pub code: Option<String>,
+    /// In words.
+    pub message: String,
+}
+
+/// How bad something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It does not work.
+    Error,
+    /// It may not work as meant.
+    Warning,
+    /// Something to know.
+    Information,
+    /// Something that could be nicer.
+    Hint,
+}
+
 /// An editor, as far as the agent knows.
 #[async_trait]
 pub trait Editor: Send + Sync {
@@ -233,6 +261,18 @@ pub trait Editor: Send + Sync {
     /// Takes back a change that was only proposed and that nobody has decided on; whether it is gone.
     async fn withdraw(&self, _place: &Place, _proposed: &Applied) -> bool {
         false
+    }
+
+    /// Has the editor save open documents that hold something else than their files; those that it saved. What is not among
+    /// them is still on disk as it was.
+    async fn save(&self, _places: &[Place]) -> Vec<Place> {
+        Vec::new()
+    }
+
+    /// What all language servers of the editor report of these documents, or of all when there is none; `None` where the editor
+    /// cannot say.
+    async fn diagnostics(&self, _places: &[Place]) -> Option<Vec<(Place, Vec<Diagnosis>)>> {
+        None
     }
 
     /// The name of a document that the client knows it by.

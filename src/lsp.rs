@@ -6,6 +6,7 @@
 mod actions;
 mod answer;
 mod apply;
+mod asking;
 mod capabilities;
 mod client;
 mod command;

@@ -3,14 +3,18 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use cowrite::cli::{Cli, Command, demo, doctor, models, sessions};
+use cowrite::cli::{Cli, Command, demo, doctor, models, sessions, trust};
 use cowrite::settings::{self, Places};
-use cowrite::{crash, log, lsp};
+use cowrite::{crash, log, lsp, process};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
+    // Before anything else: it must have one thread, and nothing open.
+    if std::env::args_os().nth(1).is_some_and(|word| word == process::SUPERVISE) {
+        return process::supervise();
+    }
     let cli = Cli::from_args();
     log::init();
     crash::install();
@@ -29,6 +33,8 @@ fn main() -> ExitCode {
             Command::Lsp => serve(cli.log_file).await,
             Command::Demo => demo::run().await,
             Command::Sessions(arguments) => sessions::run(arguments).await,
+            Command::Trust(workspace) => trust::trust(&workspace),
+            Command::Untrust(workspace) => trust::untrust(&workspace),
             Command::Models(arguments) => models::run(arguments).await,
             Command::Doctor(arguments) => doctor::run(arguments).await,
         }

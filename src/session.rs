@@ -4,6 +4,7 @@
 //! mutex. Everything that takes time happens in the actor's task.
 
 mod actor;
+mod approvals;
 mod changes;
 pub mod export;
 pub mod fork;
@@ -19,6 +20,7 @@ mod stage;
 mod state;
 mod undo;
 
+pub use approvals::{Answer, Approval};
 pub use outlet::{Outlet, Told};
 pub use recall::SessionRecall;
 pub use review::{
@@ -35,10 +37,12 @@ pub(crate) use changes::Changes;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::actor::{Actor, Opening};
+use self::approvals::Approvals;
 use self::journal::kept;
 use self::mailbox::{Entry, Mailbox};
 use self::review::{Reviewed, Reviews};
@@ -46,7 +50,9 @@ use self::runs::Runs;
 use self::state::State;
 use crate::agent::Setup;
 use crate::editor::Editor;
+use crate::hooks::Hooks;
 use crate::model::{Item, Provider};
+use crate::permission::Remembered;
 use crate::protocol::{Envelope, Event, RunId, RunSnapshot, SessionId};
 use crate::settings::{CompactionSettings, Limits};
 use crate::store::{
@@ -104,6 +110,8 @@ pub struct Compact {
     pub limit: Option<u64>,
     /// How.
     pub settings: CompactionSettings,
+    /// Who may stop it, or bring the summary.
+    pub hooks: Arc<Hooks>,
 }
 
 /// Why a run is not taken.
@@ -132,6 +140,8 @@ pub struct Parts {
     pub shutdown: CancellationToken,
     /// Holds their actors.
     pub tasks: TaskTracker,
+    /// Counts how often the list of open questions has changed.
+    pub approvals_moved: watch::Sender<u64>,
     /// What they have in common of what waits for the person.
     pub shared: Shared,
 }
@@ -145,6 +155,9 @@ pub struct Session {
     mailbox: Arc<Mailbox>,
     reads: Arc<Reads>,
     reviews: Arc<Reviews>,
+    approvals: Arc<Approvals>,
+    /// What the person allowed for the rest of it. Never written: whoever restarts is asked again.
+    allowed: Arc<Remembered>,
 }
 
 impl Session {
@@ -214,12 +227,13 @@ impl Session {
             folder: folder.into(),
             store: parts.store.clone(),
             runs: Arc::new(Runs::new(opening.session, opening.head, opening.begins.is_none(), &parts.limits, stored)),
+            approvals: Arc::new(Approvals::new(mailbox.clone(), parts.approvals_moved.clone())),
+            allowed: Arc::default(),
             reviews: Arc::new(Reviews::new(opening.session, mailbox.clone(), parts.shared.clone(), waiting)),
             mailbox,
             reads: Arc::default(),
         };
-        let (runs, mailbox, reviews) = (session.runs.clone(), session.mailbox.clone(), session.reviews.clone());
-        let (actor, cut) = Actor::new(opening, runs, mailbox, reviews, parts.store.clone(), parts.outlet.clone());
+        let (actor, cut) = Actor::new(opening, &session, parts.outlet.clone());
         parts.tasks.spawn(actor.run(cut, parts.shutdown.clone()));
         session
     }
@@ -364,6 +378,24 @@ impl Session {
         kept(&self.mailbox, |kept| Entry::Undone { undone, note, kept }).await?;
         self.reviews.standing().undone(run, &uris);
         Ok(())
+    }
+
+    /// What the person allowed for the rest of the session.
+    #[must_use]
+    pub fn allowed(&self) -> &Arc<Remembered> {
+        &self.allowed
+    }
+
+    /// The questions that its runs wait for, oldest first. Never waits.
+    #[must_use]
+    pub fn approvals(&self) -> Vec<Approval> {
+        self.approvals.list()
+    }
+
+    /// Answers one of them; `None` when it is not open here.
+    #[must_use]
+    pub fn answer(&self, id: &str, answer: &Answer) -> Option<Result<(), String>> {
+        self.approvals.answer(id, answer)
     }
 
     /// Whether nothing waits for the person.

@@ -14,6 +14,7 @@ mod places;
 mod provider;
 mod read;
 mod schema;
+mod trusted;
 mod unusable;
 mod value;
 mod whole;
@@ -24,8 +25,8 @@ pub use fault::{At, Fault, LayerName, Severity, Source};
 pub use places::{Places, StateDirError, make_private};
 pub use read::Origin;
 pub use schema::{
-    CommandKind, CommandSettings, CompactionMode, CompactionSettings, EditFormat, Limits, ModelSettings, Needs, Price,
-    ProviderKind, ProviderSettings, Settings,
+    CommandKind, CommandSettings, CompactionMode, CompactionSettings, EditFormat, Hooks, Limits, McpSettings,
+    ModelSettings, Needs, Permissions, Price, ProviderKind, ProviderSettings, Settings, Verify,
 };
 pub use unusable::Unusable;
 
@@ -91,14 +92,45 @@ impl Layer {
     }
 }
 
-/// Reads all layers there are. Never fails: what is wrong is in the faults, and the rest counts.
+/// The layers that are the person's own, each read once.
+#[derive(Clone, Debug, Default)]
+pub struct Layers {
+    user: Option<Layer>,
+    editor: Option<Layer>,
+}
+
+impl Layers {
+    /// Reads what there is.
+    #[must_use]
+    pub fn read(places: &Places, init_options: Option<&serde_json::Value>) -> Self {
+        let user = places.config.as_deref().and_then(|file| Layer::file(LayerName::User, file, places.config_is_named));
+        let editor = init_options
+            .filter(|options| !options.is_null())
+            .map(|options| Layer::json(LayerName::InitializationOptions, options));
+        Self { user, editor }
+    }
+
+    /// All of them together. Never fails: what is wrong is in the faults, and the rest counts.
+    #[must_use]
+    pub fn load(&self) -> Loaded {
+        self.merged(None)
+    }
+
+    /// The same with the file of a trusted workspace between them.
+    #[must_use]
+    pub fn with(&self, workspace: Layer) -> Loaded {
+        self.merged(Some(workspace))
+    }
+
+    fn merged(&self, workspace: Option<Layer>) -> Loaded {
+        merge(&self.user.iter().cloned().chain(workspace).chain(self.editor.clone()).collect::<Vec<_>>())
+    }
+}
+
+/// Reads the person's own layers. Never fails: what is wrong is in the faults, and the rest counts.
 #[must_use]
 pub fn load(places: &Places, init_options: Option<&serde_json::Value>) -> Loaded {
-    let user = places.config.as_deref().and_then(|file| Layer::file(LayerName::User, file, places.config_is_named));
-    let editor = init_options
-        .filter(|options| !options.is_null())
-        .map(|options| Layer::json(LayerName::InitializationOptions, options));
-    merge(&user.into_iter().chain(editor).collect::<Vec<_>>())
+    Layers::read(places, init_options).load()
 }
 
 /// Lays layers over the built-in settings, later ones on top.
@@ -129,14 +161,7 @@ pub fn split_model(name: &str) -> Option<(&str, &str)> {
 /// The JSON Schema of the settings.
 #[must_use]
 pub fn schema() -> serde_json::Value {
-    let mut schema = schemars::schema_for!(Settings).to_value();
-    if let Some(properties) = schema.get_mut("properties").and_then(serde_json::Value::as_object_mut) {
-        for section in apply::LATER {
-            let note = "Known, but not supported by this version: ignored, with a message.";
-            properties.insert(section.to_owned(), serde_json::json!({"type": "object", "description": note}));
-        }
-    }
-    schema
+    schemars::schema_for!(Settings).to_value()
 }
 
 fn whole_fault(source: &Source, message: String) -> Fault {

@@ -6,6 +6,7 @@
 mod hash;
 mod record;
 mod sqlite;
+mod trust;
 
 pub use hash::{Hash, Head};
 pub use record::{
@@ -13,6 +14,7 @@ pub use record::{
     Record, Rules, Totals, Undone, Verdict,
 };
 pub use sqlite::{OpenError, Sqlite};
+pub use trust::Trust;
 
 use std::ops::{Deref, RangeInclusive};
 use std::path::PathBuf;

@@ -2,21 +2,26 @@
 //!
 //! To add one: write its file (and its `mod` line here), and add it to the list in [`Registry::all`].
 
+mod ask;
 mod delete;
+mod diagnostics;
 mod edit;
+mod fetch;
 mod find;
 mod glob;
+mod held;
 mod landing;
 mod lines;
 mod list;
 mod r#move;
 mod output;
 mod patch;
+mod plan;
 mod read;
 mod reads;
 mod recall;
 mod registry;
-
+mod run;
 mod schema;
 mod search;
 #[cfg(test)]
@@ -24,10 +29,14 @@ pub(crate) mod testing;
 mod walk;
 mod write;
 
+pub use diagnostics::new_problems;
+pub use held::{Held, hold};
 pub use output::{cap, line, plain};
 pub use reads::Reads;
-pub use registry::Registry;
+pub use registry::{Door, Registry};
 
+use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -37,12 +46,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::context::recall::Recall;
 use crate::editor::{Applied, Editor};
-use crate::permission::{Access, Denied, Roots};
-use crate::protocol::{HunkView, Mode};
+use crate::permission::{Access, Denied, Question, Reply, Roots, Want};
+use crate::protocol::{HunkView, Mode, PlanStep};
 use crate::settings::Limits;
 
 /// What a tool is given to work with.
+#[derive(Clone)]
 pub struct Context {
+    /// The call that it works for.
+    pub call: String,
     /// The editor.
     pub editor: Arc<dyn Editor>,
     /// The workspace.
@@ -59,6 +71,19 @@ pub struct Context {
     pub told: Arc<dyn Told>,
     /// Searches what the session has recorded.
     pub recall: Arc<dyn Recall>,
+    /// What commands are held to.
+    pub commands: Arc<Commands>,
+}
+
+/// What commands are held to that a run starts.
+#[derive(Clone, Debug, Default)]
+pub struct Commands {
+    /// Whether they reach the network.
+    pub network: bool,
+    /// The variables that they get.
+    pub env: Vec<(OsString, OsString)>,
+    /// What they must not see.
+    pub hidden: Vec<PathBuf>,
 }
 
 /// Who hears of what a tool does while it does it.
@@ -70,6 +95,14 @@ pub trait Told: Send + Sync {
     async fn rejected(&self, uri: String, hunks: Vec<HunkView>, reason: String);
     /// An edit was not confirmed in time and may still land.
     fn maybe_late(&self, place: crate::editor::Place, late: tokio::sync::oneshot::Receiver<Applied>);
+    /// A piece of what a call prints. Never waits.
+    fn output(&self, _call: &str, _text: String) {}
+    /// The step list is new or has moved on. Never waits.
+    fn planned(&self, _steps: Vec<PlanStep>) {}
+    /// Asks the person, and waits for the answer; the question is withdrawn when this is dropped.
+    async fn ask(&self, _question: Question) -> Reply {
+        Reply::Denied
+    }
 }
 
 /// What a call came to.
@@ -112,6 +145,9 @@ pub trait Tool: Send + Sync + 'static {
 
     /// What a person reads while it works: "Read src/lib.rs".
     fn title(&self, input: &Self::Input) -> String;
+
+    /// What it would touch, so that it can be let through, asked for or denied before it begins.
+    fn wants(&self, input: &Self::Input) -> Vec<Want>;
 
     /// Does it. Called with arguments that fit the schema.
     ///

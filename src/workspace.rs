@@ -1,15 +1,20 @@
 //! A workspace: its folders, its settings, its sessions, and what a run in it works with. LSP is unknown here.
 
+mod asking;
+mod commands;
 mod keeping;
 mod preparing;
 mod reviewing;
 mod rules;
+mod servers;
 mod sessions;
 #[cfg(test)]
 mod testing;
+mod trust;
 mod undo;
 
 pub use sessions::SessionError;
+pub use trust::trust_folder;
 pub use undo::{FileUndone, UndoOutcome};
 
 use std::path::{Path, PathBuf};
@@ -20,17 +25,20 @@ use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::preparing::{Preparing, Slot, connected, max_output, with_buffers};
+use self::preparing::{Preparing, Slot, connected, hooks, max_output, with_buffers};
+use self::servers::Serving;
 use self::sessions::Sessions;
+use self::trust::{Forces, InForce};
 use crate::agent::context_limit;
 use crate::command::{Catalog, Command, Problem};
 use crate::editor::Editor;
+use crate::hooks::Hooks;
 use crate::model::wire::Choice;
 use crate::permission::{Roots, real_path};
 use crate::protocol::{Mode, Range, RunId, SessionId};
 use crate::session::export::{Format, SessionView, export};
 use crate::session::{Compact, EventPage, Figures, Outlet, Session, Start};
-use crate::settings::{Places, Settings};
+use crate::settings::{Layers, Places, Settings};
 use crate::store::Undone;
 use crate::text::Snapshot;
 
@@ -45,7 +53,10 @@ pub struct Life {
 
 /// The folders that a client has open, with everything that belongs to them.
 pub struct Workspace {
+    /// The person's own, without any workspace's.
     settings: Arc<Settings>,
+    /// What is in force in which folder.
+    forces: Arc<Forces>,
     catalog: Arc<Catalog>,
     editor: Arc<dyn Editor>,
     roots: Arc<RwLock<Roots>>,
@@ -53,6 +64,7 @@ pub struct Workspace {
     /// How often everything was cancelled.
     cancels: AtomicU64,
     provider: Arc<Slot>,
+    serving: Arc<Serving>,
     state: Option<PathBuf>,
 }
 
@@ -97,6 +109,7 @@ impl Workspace {
     /// A workspace with these folders.
     #[must_use]
     pub fn new(
+        layers: Layers,
         settings: Settings,
         editor: Arc<dyn Editor>,
         places: Places,
@@ -106,9 +119,21 @@ impl Workspace {
     ) -> Self {
         let catalog = Arc::new(Catalog::new(&settings));
         let state = places.state.clone();
-        let sessions = Sessions::new(places, outlet, settings.limits.clone(), life);
+        let sessions = Sessions::new(places.clone(), outlet.clone(), settings.limits.clone(), life);
         let settings = Arc::new(settings);
-        Self { settings, catalog, editor, roots, sessions, cancels: AtomicU64::new(0), provider: Arc::default(), state }
+        let forces = Arc::new(Forces::new(settings.clone(), layers, places, outlet));
+        Self {
+            settings,
+            forces,
+            catalog,
+            editor,
+            roots,
+            sessions,
+            cancels: AtomicU64::new(0),
+            provider: Arc::default(),
+            serving: Arc::default(),
+            state,
+        }
     }
 
     /// The commands.
@@ -123,7 +148,6 @@ impl Workspace {
     /// A sentence that says what to do.
     pub async fn start(&self, ask: Ask) -> Result<(RunId, SessionId), StartError> {
         let command_mode = ask.command.as_ref().and_then(|command| command.mode);
-        let mode = ask.mode.or(command_mode).unwrap_or(self.settings.mode);
         let cancels = self.cancels.load(Ordering::SeqCst);
         let folder = self.folder_of(ask.target.as_ref().map(|target| target.given.as_str())).await;
         let session = self.sessions.to_run_in(ask.session, &folder).await?;
@@ -135,25 +159,48 @@ impl Workspace {
             (None, _) => first_words(&prompt),
         };
         let command = ask.command.as_ref().map(|command| command.name.clone());
-        let preparing = Preparing {
-            ask,
-            mode,
-            settings: self.settings.clone(),
-            editor: self.editor.clone(),
-            roots: self.roots.clone(),
-            reads: session.reads().clone(),
-            provider: self.provider.clone(),
-            session: session.id(),
-            recall: Arc::new(session.recall()),
-            state: self.state.clone(),
+        let (forces, serving, outlet) = (self.forces.clone(), self.serving.clone(), self.sessions.outlet().clone());
+        let (allowed, folder, reads) = (session.allowed().clone(), session.folder().clone(), session.reads().clone());
+        let (editor, roots, provider, state) =
+            (self.editor.clone(), self.roots.clone(), self.provider.clone(), self.state.clone());
+        let (session_id, recall) = (session.id(), Arc::new(session.recall()));
+        let prepare = move |known| {
+            let setup = async move {
+                // Looked at when the run starts, however long it has waited.
+                let force = forces.of(&folder).await;
+                Preparing {
+                    mode: ask.mode.or(command_mode).unwrap_or(force.settings.mode),
+                    servers: serving.of(&folder, &force),
+                    ask,
+                    force,
+                    allowed,
+                    folder,
+                    editor,
+                    roots,
+                    reads,
+                    provider,
+                    session: session_id,
+                    recall,
+                    state,
+                    outlet,
+                }
+                .setup(known)
+                .await
+            };
+            setup.boxed()
         };
-        let prepare = Box::new(move |known| preparing.setup(known).boxed());
+        let prepare = Box::new(prepare);
         let run = session.start(Start { prompt, command, title, prepare }).await?;
         if self.cancels.load(Ordering::SeqCst) != cancels {
             // Everything was cancelled while this one was on its way.
             let _ = session.cancel(run);
         }
         Ok((run, session.id()))
+    }
+
+    /// The hooks of a folder, as the settings in force there name them.
+    fn hooks(&self, force: &InForce, folder: &str) -> Hooks {
+        hooks(force, folder, self.sessions.outlet().clone())
     }
 
     /// The folder that a document lies in, the deepest one; the first folder without one; empty where there is no folder.
@@ -267,6 +314,7 @@ impl Workspace {
             summariser: connected.summariser,
             focus: focus.filter(|focus| !focus.trim().is_empty()),
             settings: self.settings.compaction.clone(),
+            hooks: Arc::new(self.hooks(&self.forces.of(session.folder()).await, session.folder())),
         };
         let refused = session.compact(compact).await?;
         Ok((session.id(), refused))
@@ -392,7 +440,7 @@ impl Workspace {
 
     /// Ends what keeps the sessions, once all runs have ended.
     pub async fn close(&self) {
-        self.sessions.close().await;
+        futures::join!(self.serving.close(), self.sessions.close());
     }
 
     /// Cancels every live and waiting run.
@@ -410,6 +458,11 @@ impl Workspace {
         }
         cancelled.sort();
         cancelled
+    }
+
+    /// Why commands are not held in a sandbox here, so that each is asked for; nothing where they are.
+    pub async fn sandbox_problem(&self) -> Option<String> {
+        preparing::sandbox().await.err()
     }
 
     /// The name of the model in use and why it is that one, or why there is none.

@@ -6,13 +6,14 @@ use futures::future::join_all;
 use tokio::task::JoinHandle;
 
 use super::Agent;
+use super::passing::Pass;
 use super::turn::{Call, Stop};
 use crate::context::of_text;
 use crate::crash;
 use crate::model::{Item, ToolResult, WITHHELD};
-use crate::permission::Access;
+use crate::permission::{Access, Grant};
 use crate::protocol::Event;
-use crate::tool::{Answer, cap};
+use crate::tool::{self, Answer, cap};
 
 /// How long a change that is under way may take to end by itself after a cancel, so that what was applied is reported as applied.
 const GRACE: Duration = Duration::from_millis(100);
@@ -21,17 +22,19 @@ impl Agent {
     /// Runs the calls of a message and keeps their results: one for each, in their order, whatever happens.
     pub(super) async fn run_calls(&mut self, calls: Vec<Call>) -> Result<(), Stop> {
         let mut answers: Vec<Answer> = Vec::with_capacity(calls.len());
-        let mut rest = calls.as_slice();
-        while let Some(first) = rest.first() {
+        let passes = self.let_through(&calls).await;
+        let through: Vec<(&Call, Pass)> = calls.iter().zip(passes).collect();
+        let mut rest = through.as_slice();
+        while let Some((first, _)) = rest.first() {
             let access = self.setup.tools.access(&first.name);
             let length = match access {
-                Access::Write => 1,
+                Access::Write | Access::Run => 1,
                 Access::Read => {
-                    rest.iter().take_while(|call| self.setup.tools.access(&call.name) == Access::Read).count()
+                    rest.iter().take_while(|(call, _)| self.setup.tools.access(&call.name) == Access::Read).count()
                 }
             };
             let (group, later) = rest.split_at(length);
-            answers.extend(join_all(group.iter().map(|call| self.run_call(call, access))).await);
+            answers.extend(join_all(group.iter().map(|(call, pass)| self.run_call(call, access, pass))).await);
             rest = later;
         }
         self.keep_results(&calls, answers).await?;
@@ -68,7 +71,7 @@ impl Agent {
         usize::try_from(share(bytes as u64)).unwrap_or(usize::MAX)
     }
 
-    async fn run_call(&self, call: &Call, access: Access) -> Answer {
+    async fn run_call(&self, call: &Call, access: Access, pass: &Pass) -> Answer {
         if self.cancel.is_cancelled() {
             return interrupted("The person stopped the run before this call began. Nothing was done.");
         }
@@ -85,7 +88,7 @@ impl Agent {
         }
         let mut answer = match access {
             // What the model was not shown it cannot write either: the key in the person's file would be lost.
-            Access::Write if call.arguments.contains(WITHHELD) => Answer {
+            Access::Write | Access::Run if call.arguments.contains(WITHHELD) => Answer {
                 undone: true,
                 ok: false,
                 content: format!(
@@ -94,7 +97,7 @@ impl Agent {
                 ),
                 summary: "would have overwritten a key".into(),
             },
-            _ => self.answer(call, access).await,
+            _ => self.passed(call, access, pass).await.unwrap_or_else(|refused| refused),
         };
         // A file that was read may hold the key that the model is asked with.
         let redacted = |text| self.setup.summariser.redacted(self.setup.provider.redacted(text));
@@ -109,8 +112,29 @@ impl Agent {
         answer
     }
 
-    async fn answer(&self, call: &Call, access: Access) -> Answer {
-        let (tools, context) = (self.setup.tools.clone(), self.tools.clone());
+    /// A call with everything that stands before and behind it, where nothing stops it.
+    async fn passed(&self, call: &Call, access: Access, pass: &Pass) -> Result<Answer, Answer> {
+        if let Pass::Refused(answer) = pass {
+            return Err(answer.clone());
+        }
+        let words = self.before_call(call).await?;
+        let before = self.problems_before(call, access, pass).await;
+        // The last look before it begins: a hook, and the person, may have changed what was allowed.
+        let grant = self.still_as_asked(call, pass).await?;
+        let answer = self.answer(call, access, grant).await;
+        let mut answer = self.with_problems(before, answer).await;
+        // A file that was read may hold a key that no hook shall have.
+        answer.content = self.redacted(answer.content);
+        Ok(self.after_call(call, words, answer).await)
+    }
+
+    async fn answer(&self, call: &Call, access: Access, grant: Grant) -> Answer {
+        let tools = self.setup.tools.clone();
+        let context = tool::Context {
+            call: call.id.clone(),
+            roots: self.tools.roots.clone().with_grant(grant),
+            ..self.tools.as_ref().clone()
+        };
         let (name, arguments) = (call.name.clone(), call.arguments.clone());
         // A task of its own: a change that is under way when the person stops the run is not dropped half way, and a
         // panic stays in it.
@@ -121,14 +145,21 @@ impl Agent {
             done = &mut owned.task => done,
             () = self.cancel.cancelled() => match access {
                 Access::Read => return interrupted("The person stopped the run during this call."),
-                Access::Write => match tokio::time::timeout(GRACE, &mut owned.task).await {
+                Access::Write | Access::Run => match tokio::time::timeout(GRACE, &mut owned.task).await {
                     Ok(done) => done,
                     Err(_) => {
                         // What it still does is bounded in time by the editor port, and is told as it comes.
                         owned.released = true;
-                        return interrupted(
-                            "The person stopped the run during this call. Whether the change was made is not known: read the file before you change it again.",
-                        );
+                        return interrupted(match access {
+                            Access::Run => {
+                                "The person stopped the run during this call, and what it had started is ended. What it had done by then is not known: \
+                                 look before you go on."
+                            }
+                            Access::Read | Access::Write => {
+                                "The person stopped the run during this call. Whether the change was made is not known: read the file before you \
+                                 change it again."
+                            }
+                        });
                     }
                 },
             },
@@ -146,7 +177,7 @@ impl Agent {
     }
 }
 
-fn interrupted(content: &str) -> Answer {
+pub(super) fn interrupted(content: &str) -> Answer {
     Answer { undone: true, ok: false, content: content.into(), summary: "interrupted".into() }
 }
 

@@ -244,6 +244,7 @@ impl Agent {
             cooldown: Duration::from_secs(settings.cooldown_seconds),
             timeout: Duration::from_secs(settings.timeout_seconds),
             max_attempts: settings.max_attempts,
+            ask_first: self.before_summary(),
         })?;
         self.summarising = true;
         self.tell_started(reason);

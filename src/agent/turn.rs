@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 
+use super::verifying::Checked;
 use super::writing::{Piece, Writings};
 use super::{Agent, Ended};
 use crate::model::{Assembler, Block, Item, ModelError, Purpose, Request, StopReason, StreamEvent, Turn};
@@ -29,6 +30,9 @@ impl Agent {
         if ended.is_ok() {
             self.look_back();
         }
+        if matches!(ended, Err(Stop::Cancelled)) {
+            self.was_cancelled();
+        }
         match ended {
             Ok(RunStatus::LimitReached) => Ended {
                 status: RunStatus::LimitReached,
@@ -47,12 +51,18 @@ impl Agent {
     async fn turns(&mut self, said: &mut Option<String>) -> Result<RunStatus, Stop> {
         let prompt = std::mem::take(&mut self.setup.prompt);
         let typed = self.setup.typed.take();
+        let heard = self.before_prompt(&prompt).await?;
         self.keep(Item::asked(prompt, typed)).await?;
+        if let Some(heard) = heard {
+            self.keep(Item::told(heard)).await?;
+        }
         let (mut cut, mut paused) = (0, false);
+        let mut checked = Checked::default();
         for number in 1..=self.setup.limits.max_turns {
             for note in self.journal.take_notes() {
                 self.keep(Item::told(note)).await?;
             }
+            self.before_request(number).await?;
             self.make_room().await?;
             self.journal.event(Event::TurnStarted { turn: number });
             let turn = match self.ask_model(number, said).await {
@@ -101,9 +111,22 @@ impl Agent {
                             self.setup.provider.name()
                         )));
                     }
+                    self.turn_ended(number, said.as_deref()).await?;
+                    if let Some(failures) = self.verify(&mut checked).await? {
+                        self.keep(Item::told(failures)).await?;
+                        continue;
+                    }
+                    if let Some(summary) = checked.summary() {
+                        let said = said.get_or_insert_default();
+                        said.push_str(if said.is_empty() { "" } else { "\n\n" });
+                        said.push_str(&summary);
+                    }
                     return Ok(RunStatus::Completed);
                 }
-                _ => self.run_calls(calls).await?,
+                _ => {
+                    self.run_calls(calls).await?;
+                    self.turn_ended(number, said.as_deref()).await?;
+                }
             }
         }
         Ok(RunStatus::LimitReached)

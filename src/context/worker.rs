@@ -6,6 +6,7 @@ mod task;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -71,6 +72,18 @@ pub struct Job {
     pub max_attempts: u32,
     /// How long it may take.
     pub timeout: Duration,
+    /// Who is asked before the model is.
+    pub ask_first: Option<Arc<dyn BeforeSummary>>,
+}
+
+/// Who is asked before a summary is made.
+#[async_trait]
+pub trait BeforeSummary: Send + Sync {
+    /// The summary, when somebody brings one: then no model is asked.
+    ///
+    /// # Errors
+    /// Why there shall be none.
+    async fn ask(&self, reason: Reason, used: u64, focus: Option<&str>) -> Result<Option<String>, String>;
 }
 
 /// A summary that was made.

@@ -15,9 +15,77 @@ use crate::editor::Place;
 const READING: OFlags =
     OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
-/// Opens a file for reading by its path; waits for nobody at the other end of a pipe.
+/// Only ever passed through, so that folders which may be entered but not listed are no obstacle.
+#[cfg(target_os = "linux")]
+const WAY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+#[cfg(not(target_os = "linux"))]
+const WAY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Opens a file for reading by its real path, no component of which may be a link; waits for nobody at the other end of a pipe.
 pub(super) fn open(path: &Path) -> Result<File> {
-    Ok(rustix::fs::open(path, READING, Mode::empty())?.into())
+    let names = names(path)?;
+    if let Some(opened) = at_once(&names, READING) {
+        return Ok(opened?.into());
+    }
+    let (file, folders) = names.split_last().ok_or_else(unusable)?;
+    Folder { fd: step_by_step(folders, false)? }.open(file)
+}
+
+/// The components of a real path below the root.
+fn names(path: &Path) -> Result<Vec<&OsStr>> {
+    let mut names = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::RootDir => {}
+            Component::Normal(name) => names.push(name),
+            Component::Prefix(_) | Component::CurDir | Component::ParentDir => return Err(unusable()),
+        }
+    }
+    if path.is_absolute() { Ok(names) } else { Err(unusable()) }
+}
+
+fn unusable() -> Error {
+    Error::new(ErrorKind::InvalidInput, "it is not a real path of a file")
+}
+
+/// Opens what names lead to from the root, in one call in which the system follows no link; `None` where the system has no such call.
+#[cfg(target_os = "linux")]
+fn at_once(names: &[&OsStr], flags: OFlags) -> Option<rustix::io::Result<OwnedFd>> {
+    use rustix::fs::ResolveFlags;
+    const NO_LINKS: ResolveFlags =
+        ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
+    let path: std::path::PathBuf = names.iter().collect();
+    let path = if names.is_empty() { Path::new(".") } else { path.as_path() };
+    let opened = rustix::fs::open("/", WAY, Mode::empty())
+        .and_then(|root| rustix::fs::openat2(root, path, flags, Mode::empty(), NO_LINKS));
+    match opened {
+        // Older systems, sandboxes that do not know the call, and a rename at a bad moment: the long way says what is.
+        Err(Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::TOOBIG | Errno::AGAIN) => None,
+        opened => Some(opened),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn at_once(_: &[&OsStr], _: OFlags) -> Option<rustix::io::Result<OwnedFd>> {
+    None
+}
+
+/// Opens the folder that names lead to from the root, one after another, each without following a link; makes what is missing, if wanted.
+fn step_by_step(names: &[&OsStr], make: bool) -> Result<OwnedFd> {
+    let mut fd = rustix::fs::open("/", WAY, Mode::empty())?;
+    for name in names {
+        fd = match rustix::fs::openat(&fd, *name, WAY, Mode::empty()) {
+            Err(Errno::NOENT) if make => {
+                match rustix::fs::mkdirat(&fd, *name, Mode::from_raw_mode(0o777)) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                rustix::fs::openat(&fd, *name, WAY, Mode::empty())?
+            }
+            opened => opened?,
+        };
+    }
+    Ok(fd)
 }
 
 /// Whether what has taken place is sure to outlive a power cut.
@@ -40,36 +108,14 @@ impl Folder {
     }
 
     fn reach(place: &Place, make: bool) -> Result<(Self, OsString)> {
-        let unusable = || Error::new(ErrorKind::InvalidInput, "it is not a real path of a file");
-        let mut names = Vec::new();
-        for component in place.path().ok_or_else(unusable)?.components() {
-            match component {
-                Component::RootDir => {}
-                Component::Normal(name) => names.push(name),
-                Component::Prefix(_) | Component::CurDir | Component::ParentDir => return Err(unusable()),
-            }
-        }
-        let file = names.pop().ok_or_else(unusable)?;
-        // Only ever passed through, so that folders which may be entered but not listed are no obstacle.
-        #[cfg(target_os = "linux")]
-        const WAY: OFlags = OFlags::PATH;
-        #[cfg(not(target_os = "linux"))]
-        const WAY: OFlags = OFlags::RDONLY;
-        let flags = WAY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut fd = rustix::fs::open("/", flags, Mode::empty())?;
-        for name in names {
-            fd = match rustix::fs::openat(&fd, name, flags, Mode::empty()) {
-                Err(Errno::NOENT) if make => {
-                    match rustix::fs::mkdirat(&fd, name, Mode::from_raw_mode(0o777)) {
-                        Ok(()) | Err(Errno::EXIST) => {}
-                        Err(error) => return Err(error.into()),
-                    }
-                    rustix::fs::openat(&fd, name, flags, Mode::empty())?
-                }
-                opened => opened?,
-            };
-        }
-        Ok((Self { fd }, file.to_owned()))
+        let names = names(place.path().ok_or_else(unusable)?)?;
+        let (file, folders) = names.split_last().ok_or_else(unusable)?;
+        let fd = match at_once(folders, WAY) {
+            Some(Ok(fd)) => fd,
+            Some(Err(error)) if !(make && error == Errno::NOENT) => return Err(error.into()),
+            _ => step_by_step(folders, make)?,
+        };
+        Ok((Self { fd }, (*file).to_owned()))
     }
 
     /// Opens a file for reading; waits for nobody at the other end of a pipe.
@@ -249,4 +295,59 @@ pub(super) fn is_link(error: &Error) -> bool {
 /// Whether an open failed because there is a socket or a device without a driver.
 pub(super) fn is_device(error: &Error) -> bool {
     [Errno::NXIO, Errno::NODEV].iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a3_02_both_ways_of_opening_a_folder_follow_no_link() {
+        let keep = tempfile::tempdir().expect("a folder");
+        let top = keep.path().canonicalize().expect("a real path");
+        fs::create_dir_all(top.join("a/b/c")).expect("folders");
+        fs::write(top.join("file"), "").expect("written");
+        for (link, target) in
+            [("a/link", "b"), ("up", "a/.."), ("a/b/root", "/"), ("dangling", "nowhere"), ("loop", "loop")]
+        {
+            symlink(target, top.join(link)).expect("a link");
+        }
+        let opens = |path: &str| {
+            let path = top.join(path);
+            let names = names(&path).expect("a real path");
+            let long = step_by_step(&names, false).map(drop).map_err(|error| error.kind());
+            if let Some(short) = at_once(&names, WAY) {
+                assert_eq!(short.is_ok(), long.is_ok(), "{path:?}");
+            }
+            long.is_ok()
+        };
+        for good in ["a", "a/b", "a/b/c"] {
+            assert!(opens(good), "{good}");
+        }
+        let proc = top.join("a/b/root/proc/self/cwd");
+        for bad in [
+            "a/link",
+            "a/link/c",
+            "up",
+            "up/a",
+            "a/b/root/etc",
+            "dangling",
+            "loop",
+            "file",
+            "missing",
+            proc.to_str().expect("UTF-8"),
+        ] {
+            assert!(!opens(bad), "{bad}");
+        }
+        assert!(names(Path::new("/a/../b")).is_err() && names(Path::new("a")).is_err());
+        #[cfg(target_os = "linux")]
+        assert!(
+            at_once(&names(Path::new("/proc/self/cwd")).expect("a path"), WAY).is_none_or(|opened| opened.is_err())
+        );
+        assert!(open(&top.join("a/link/c")).is_err() && open(&top.join("up/file")).is_err());
+        assert!(open(&top.join("file")).is_ok());
+    }
 }

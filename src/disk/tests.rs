@@ -13,7 +13,15 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let keep = tempfile::tempdir().expect("a folder");
+        Self::at(tempfile::tempdir().expect("a folder"))
+    }
+
+    /// Where nothing waits for a disk, if there is such a place.
+    fn fast() -> Self {
+        Self::at(fast())
+    }
+
+    fn at(keep: tempfile::TempDir) -> Self {
         let top = keep.path().canonicalize().expect("a real path");
         let roots = Roots::new(std::slice::from_ref(&top));
         Self { _keep: keep, top, roots }
@@ -41,6 +49,10 @@ impl World {
     }
 }
 
+fn fast() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder")
+}
+
 #[test]
 fn a_file_is_read_with_its_mark_taken_off() {
     let world = World::new();
@@ -51,7 +63,7 @@ fn a_file_is_read_with_its_mark_taken_off() {
 }
 
 #[test]
-fn what_is_no_text_file_is_refused_in_words() {
+fn a3_07_what_is_no_text_file_is_refused_in_words() {
     let world = World::new();
     fs::create_dir(world.top.join("folder")).expect("a folder");
     world.write("bytes", b"\x7fELF\xff\x00");
@@ -352,4 +364,120 @@ fn what_took_place_is_told_though_it_may_not_outlast_a_power_cut() {
     assert_eq!(made.expect("made"), told("made.txt is made, but after a power cut it may be gone again"));
     assert_eq!(removed.expect("removed").1, told("b.txt is deleted, but after a power cut it may be there again"));
     assert_eq!(world.names(), ["made.txt"]);
+}
+
+/// A second thread turns a folder and a file into links that lead out, and back, as fast as it can, while files are read, looked through,
+/// made, replaced, renamed and taken away: nothing of that may reach what lies outside.
+#[test]
+fn campaign_symlink_swaps_a3_02() {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    let swaps = crate::text::cases::campaign(100_000).cases;
+    let world = World::fast();
+    let outside = fast();
+    let out = outside.path().canonicalize().expect("a real path");
+    let names = ["a.txt", "b.txt", "c.txt"];
+    fs::create_dir(out.join("sub")).expect("a folder");
+    for name in names {
+        fs::write(out.join(name), "secret\n").expect("written");
+        fs::write(out.join("sub").join(name), "secret\n").expect("written");
+    }
+    let dir = world.top.join("dir");
+    fs::create_dir_all(dir.join("sub")).expect("a folder");
+    let (done, looks, changes) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    let least = swaps as usize / 50;
+    let paths = ["dir/a.txt", "dir/b.txt", "dir/sub/c.txt", "dir/c.txt", "dir/new/er/d.txt"];
+    // Let through once, and used long after.
+    let place = |path: &&str| Place::File { path: world.top.join(path), shown: (*path).to_owned() };
+    let old: Vec<Place> = paths.iter().map(place).collect();
+    let each = |index: usize| -> Vec<Place> {
+        let fresh = world.roots.resolve(paths[index % paths.len()], Access::Write).ok();
+        fresh.into_iter().chain([old[index % old.len()].clone()]).collect()
+    };
+    // Kept until the end: a thread that panics would be waited for.
+    let escapes = std::sync::Mutex::new(Vec::new());
+    let escape = |what: &str, place: &Place, text: &str| {
+        if text.contains("secret") {
+            escapes.lock().expect("no panic").push(format!("{what} of {place} reached outside"));
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let moved = world.top.join("moved");
+            let mut swap = 0;
+            while swap < swaps || looks.load(Ordering::SeqCst) < least || changes.load(Ordering::SeqCst) < least {
+                let file = dir.join(names[swap as usize % names.len()]);
+                let _ = fs::remove_file(&file);
+                let _ = symlink(out.join("a.txt"), &file);
+                if fs::rename(&dir, &moved).is_ok() {
+                    // Somebody who makes folders may have been faster.
+                    while symlink(&out, &dir).is_err() {
+                        let _ = fs::remove_dir_all(&dir);
+                    }
+                    if swap % 16 == 0 {
+                        std::thread::yield_now();
+                    }
+                    let _ = fs::remove_file(&dir);
+                    while fs::rename(&moved, &dir).is_err() {
+                        let _ = fs::remove_dir_all(&dir);
+                    }
+                }
+                let file = dir.join(names[swap as usize % names.len()]);
+                let _ = fs::remove_file(&file);
+                // Never through a link that somebody has moved there meanwhile.
+                let _ = fs::File::create_new(&file).and_then(|mut file| file.write_all(b"one\n"));
+                swap += 1;
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                for place in each(looks.fetch_add(1, Ordering::SeqCst)) {
+                    if let Ok(text) = read(&place) {
+                        escape("reading", &place, &text.lf());
+                    }
+                    let path = place.path().expect("a file");
+                    if let Ok(Some(mut file)) = peek(path) {
+                        let mut text = String::new();
+                        let _ = file.read_to_string(&mut text);
+                        escape("a look", &place, &text);
+                    }
+                }
+            }
+        });
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                let index = changes.fetch_add(1, Ordering::SeqCst);
+                for place in each(index) {
+                    match (read(&place), index % 4) {
+                        (Ok(held), 0 | 1) => {
+                            escape("reading", &place, &held.lf());
+                            let _ = replace(&place, &held, &Rope::from_str("escaped\n"));
+                        }
+                        (Ok(held), 2) => drop(remove(&place, &held)),
+                        (Ok(held), _) => drop(rename(&place, &old[(index + 1) % old.len()], &held)),
+                        (Err(_), _) => drop(create(&place, "escaped\n")),
+                    }
+                }
+                // What is outside by its content is what a write would be made against.
+                let _ =
+                    replace(&old[index % old.len()], &Snapshot::detached("secret\n", ""), &Rope::from_str("escaped\n"));
+                let _ = remove(&old[index % old.len()], &Snapshot::detached("secret\n", ""));
+            }
+        });
+    });
+    let escapes = escapes.into_inner().expect("no panic");
+    assert!(escapes.is_empty(), "{} escapes, such as {:?}", escapes.len(), escapes.first());
+    let listed = |folder: &Path| {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).expect("listable").map(|entry| entry.expect("an entry").file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(listed(&out), ["a.txt", "b.txt", "c.txt", "sub"]);
+    assert_eq!(listed(&out.join("sub")), names);
+    for name in names {
+        assert_eq!(fs::read_to_string(out.join(name)).expect("there"), "secret\n");
+        assert_eq!(fs::read_to_string(out.join("sub").join(name)).expect("there"), "secret\n");
+    }
 }

@@ -49,10 +49,16 @@ pub(super) struct Caps {
     pub(super) refreshes_lenses: bool,
     /// How the person decides on what waits for them there.
     pub(super) decides_with: &'static str,
+    /// Whether questions can be shown with something to press.
+    pub(super) asks: bool,
+    /// How the person answers a question there otherwise.
+    pub(super) answers_with: &'static str,
     /// Whether `cowrite/event` is wanted.
     pub(super) events: bool,
     /// Whether `cowrite/save` is answered.
     pub(super) save: bool,
+    /// Whether `cowrite/diagnostics` is answered.
+    pub(super) diagnostics: bool,
 }
 
 impl Caps {
@@ -104,8 +110,15 @@ impl Caps {
                 (_, true) => "space a, or :lsp-workspace-command cowrite.accept or cowrite.reject",
                 _ => "code actions, or the commands cowrite.accept and cowrite.reject",
             },
+            asks: window.is_some_and(|window| window.show_message.is_some()),
+            answers_with: if helix {
+                "space a, or :lsp-workspace-command"
+            } else {
+                "a code action, or one of the commands"
+            },
             events: our("events"),
             save: our("save"),
+            diagnostics: our("diagnostics"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The way to the client. Every request has a time limit.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -8,11 +9,11 @@ use tokio::time::timeout;
 use tower_lsp::jsonrpc;
 use tower_lsp::ls_types::notification::Notification;
 use tower_lsp::ls_types::request::{
-    ApplyWorkspaceEdit, CodeLensRefresh, Request, ShowDocument, WorkDoneProgressCreate,
+    ApplyWorkspaceEdit, CodeLensRefresh, Request, ShowDocument, ShowMessageRequest, WorkDoneProgressCreate,
 };
 use tower_lsp::ls_types::{
-    ApplyWorkspaceEditParams, ApplyWorkspaceEditResponse, MessageType, ProgressToken, ShowDocumentParams, Uri,
-    WorkDoneProgressCreateParams, WorkspaceEdit,
+    ApplyWorkspaceEditParams, ApplyWorkspaceEditResponse, Diagnostic, MessageActionItem, MessageType, ProgressToken,
+    ShowDocumentParams, ShowMessageRequestParams, Uri, WorkDoneProgressCreateParams, WorkspaceEdit,
 };
 
 use super::capabilities::Caps;
@@ -23,8 +24,13 @@ use crate::protocol::Envelope;
 const PROGRESS: Duration = Duration::from_secs(2);
 /// How long it may take to say that it will ask for lenses anew.
 const LENSES: Duration = Duration::from_secs(2);
+/// How long a person may take to answer: longer than a question stands.
+const PERSON: Duration = Duration::from_secs(11 * 60);
 /// How long it may take to open or save a document.
 const DOCUMENT: Duration = Duration::from_secs(10);
+
+/// How long it may take to say what language servers report: it knows.
+const REPORTS: Duration = Duration::from_secs(3);
 
 /// The client and what it can do. Cloning shares it.
 #[derive(Clone)]
@@ -69,6 +75,27 @@ impl Request for CowriteSave {
     type Params = SaveParams;
     type Result = SaveResult;
     const METHOD: &'static str = "cowrite/save";
+}
+
+/// `cowrite/diagnostics`.
+enum CowriteDiagnostics {}
+
+#[derive(Serialize, Deserialize)]
+struct DiagnosticsResult {
+    items: Vec<Reported>,
+}
+
+/// What language servers report of a document.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Reported {
+    pub(super) uri: Uri,
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+impl Request for CowriteDiagnostics {
+    type Params = SaveParams;
+    type Result = DiagnosticsResult;
+    const METHOD: &'static str = "cowrite/diagnostics";
 }
 
 impl Client {
@@ -117,6 +144,23 @@ impl Client {
         // The editor may spell it otherwise.
         let path = uri::to_path(&uri);
         Ok(result.saved.iter().any(|saved| *saved == uri || path.is_some() && uri::to_path(saved) == path))
+    }
+
+    /// What all language servers report of these documents; of all, when there is none.
+    pub(super) async fn diagnostics(&self, uris: Vec<Uri>) -> Result<Vec<Reported>, Unanswered> {
+        self.ask::<CowriteDiagnostics>(SaveParams { uris }, REPORTS).await.map(|result| result.items)
+    }
+
+    /// Puts a question to the person; what they chose, nothing when they sent it away. There is no hurry: the question itself expires.
+    pub(super) async fn ask_person(
+        &self,
+        message: String,
+        actions: &[String],
+    ) -> Result<Option<MessageActionItem>, Unanswered> {
+        let item = |title: &String| MessageActionItem { title: title.clone(), properties: HashMap::default() };
+        let actions = Some(actions.iter().map(item).collect());
+        self.ask::<ShowMessageRequest>(ShowMessageRequestParams { typ: MessageType::WARNING, message, actions }, PERSON)
+            .await
     }
 
     pub(super) async fn message(&self, kind: MessageType, text: &str) {

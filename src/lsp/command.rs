@@ -10,11 +10,11 @@ use tower_lsp::ls_types::{Diagnostic, ExecuteCommandParams, Uri};
 
 use crate::command::{Catalog, Command, Given};
 use crate::protocol::{Mode, Range, RunId, SessionId};
-use crate::session::Decision;
 use crate::session::export::Format;
+use crate::session::{Answer, Decision};
 
 /// What a client may ask for beside the commands of the catalog.
-const FIXED: [&str; 18] = [
+const FIXED: [&str; 21] = [
     "run",
     "cancel",
     "status",
@@ -23,6 +23,9 @@ const FIXED: [&str; 18] = [
     "accept",
     "reject",
     "diff",
+    "approve",
+    "deny",
+    "trust",
     "compact",
     "sessions",
     "session.new",
@@ -78,6 +81,15 @@ pub(super) enum Asked {
         /// Which one; none for all that are not decided yet.
         hunk: Option<String>,
     },
+    /// The person answers a question.
+    Answer {
+        /// Which; none for the oldest.
+        approval: Option<String>,
+        /// What they say.
+        answer: Answer,
+    },
+    /// The person trusts the workspace as it is.
+    Trust,
     /// What waits for the person is to be shown as a diff.
     Diff {
         /// Of which run; none for the newest one that has proposals.
@@ -155,6 +167,28 @@ struct DecideArgs {
     run_id: Option<String>,
     uri: Option<Uri>,
     hunk: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct ApproveArgs {
+    approval_id: Option<String>,
+    remember: Option<Remember>,
+    answer: Option<String>,
+}
+
+/// For how long a yes holds.
+#[derive(Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Remember {
+    Once,
+    Session,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct DenyArgs {
+    approval_id: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -244,10 +278,23 @@ pub(super) fn parse(params: ExecuteCommandParams, catalog: &Catalog) -> Result<A
         }
         "accept" => decide(&full, Decision::Accept, argument),
         "reject" => decide(&full, Decision::Reject, argument),
+        "approve" => {
+            let ApproveArgs { approval_id, remember, answer } = args(&full, argument)?;
+            if answer.as_ref().is_some_and(|answer| answer.trim().is_empty()) {
+                return Err(wrong("answer: expected a text that is not empty".into()));
+            }
+            let answer = Answer::Approve { session: remember == Some(Remember::Session), words: answer };
+            Ok(Asked::Answer { approval: approval_id, answer })
+        }
+        "deny" => {
+            let DenyArgs { approval_id } = args(&full, argument)?;
+            Ok(Asked::Answer { approval: approval_id, answer: Answer::Deny })
+        }
         "compact" => {
             let CompactArgs { session_id, focus } = args(&full, argument)?;
             Ok(Asked::Compact { session: session_id.map(id), focus })
         }
+        "trust" => args::<NoArgs>(&full, argument).map(|_| Asked::Trust),
         "sessions" => args::<NoArgs>(&full, argument).map(|_| Asked::Sessions),
         name if name.starts_with("session.") => session(&full, name, argument, catalog),
         name => match catalog.get(name) {
@@ -404,6 +451,9 @@ mod tests {
         check("cowrite.accept", json!({"runId": "x", "uri": "file:///a.rs", "hunk": "h1"}), "Decide");
         check("cowrite.reject", Value::Null, "Decide");
         check("cowrite.events", json!({"runId": "x", "after": 3}), "Events");
+        check("cowrite.approve", Value::Null, "Answer");
+        check("cowrite.approve", json!({"approvalId": "x", "remember": "session"}), "Answer");
+        check("cowrite.deny", json!({"approvalId": "x"}), "Answer");
     }
 
     #[test]
@@ -444,6 +494,12 @@ mod tests {
         check("cowrite.explain", json!({"command": "fix", "uri": "file:///a"}), "-32602 command: ");
         check("cowrite.accept", json!({"hunk": 3}), "-32602 hunk: invalid type: integer `3`");
         check("cowrite.reject", json!({"hunks": []}), "-32602 hunks: unknown field `hunks`");
+        check(
+            "cowrite.approve",
+            json!({"remember": "ever"}),
+            "-32602 remember: unknown variant `ever`, expected `once` or",
+        );
+        check("cowrite.approve", json!({"answer": " "}), "-32602 answer: expected a text that is not empty");
         check("cowrite.events", json!({}), "-32602 cowrite.events: expected either runId or sessionId");
     }
 }

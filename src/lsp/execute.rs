@@ -9,8 +9,9 @@ use super::command::{Act, Asked, RunArgs, Series, impossible, parse};
 use super::state::State;
 use super::{review, uri};
 use crate::command::{Problem, Severity};
+use crate::permission::Kind;
 use crate::protocol::{ContextSource, ContextUse, RunId, SessionId};
-use crate::session::{ReviewFile, Select};
+use crate::session::{Approval, ReviewFile, Select};
 use crate::workspace::{Ask, SessionError, Target, Workspace};
 
 /// The answer to `workspace/executeCommand`.
@@ -35,6 +36,11 @@ async fn answer(state: &State, params: ExecuteCommandParams) -> Result<Value> {
             let hunks = workspace.decide(decision, Select { run, uri, hunk }).await.map_err(told)?;
             Ok(json!({ "hunks": hunks }))
         }
+        Asked::Answer { approval, answer } => {
+            let id = workspace.answer(approval, &answer).map_err(told)?;
+            Ok(json!({ "approvalId": id }))
+        }
+        Asked::Trust => Ok(json!({ "trusted": workspace.trust().await.map_err(told)? })),
         Asked::Diff { run } => diff(state, workspace, run).await,
         Asked::Compact { session, focus } => compact(workspace, session, focus).await,
         Asked::Sessions => {
@@ -136,15 +142,15 @@ async fn status(workspace: &Workspace, session: Option<std::result::Result<Sessi
         "model": model,
         "modelWhy": why,
         "modelProblem": problem,
-        // Trust comes with what needs it; until then nothing of a workspace runs or permits anything.
-        "trusted": false,
+        "trusted": workspace.trusted(Some(session.folder())).await,
+        "sandboxProblem": workspace.sandbox_problem().await,
         "context": context(figures.context.unwrap_or(nothing)),
         "compactions": figures.compactions,
         // Of everything that was sent, what the provider read from its cache.
         "cachedShare": figures.usage.cached_share(),
         "cost": workspace.cost(&figures),
         "runs": session.snapshots(),
-        "approvals": [],
+        "approvals": workspace.approvals().iter().map(approval).collect::<Vec<_>>(),
         "proposals": workspace.reviews().iter().map(proposals).collect::<Vec<_>>(),
         "usage": figures.usage,
         "requests": figures.requests,
@@ -152,6 +158,16 @@ async fn status(workspace: &Workspace, session: Option<std::result::Result<Sessi
         "rules": figures.rules,
         "unwritable": session.broken(),
     }))
+}
+
+/// A question that a run waits for.
+fn approval(approval: &Approval) -> Value {
+    let Approval { id, run, question } = approval;
+    let mut shown = json!({ "approvalId": id, "runId": run, "title": question.title, "detail": question.detail });
+    if let Kind::Answer { options } = &question.kind {
+        shown["options"] = json!(options);
+    }
+    shown
 }
 
 /// What waits for the person in one document.

@@ -3,6 +3,7 @@
 mod create;
 mod delete;
 mod rename;
+mod reports;
 mod through;
 mod unopened;
 
@@ -19,9 +20,12 @@ use super::documents::Documents;
 use super::uri;
 use crate::crash;
 use crate::disk;
-use crate::editor::{Change, Editor, Outcome, Place, ReadError, What};
+use crate::editor::{Change, Diagnosis, Editor, Outcome, Place, ReadError, What};
 use crate::permission::Roots;
 use crate::text::{Encoding, Snapshot};
+
+/// The most documents that reports are taken of.
+const MOST_REPORTED: usize = 1000;
 
 /// The editor at the other end.
 pub(super) struct EditorPort {
@@ -142,6 +146,39 @@ impl Editor for EditorPort {
             (What::Delete { base, .. }, None) => self.delete_on_disk(place, base).await,
             (What::Rename { base, to }, open) => self.rename(place, open, base, to, label).await,
             (What::Restore { base, mode }, _) => self.restore(place, base, mode).await,
+        }
+    }
+
+    async fn save(&self, places: &[Place]) -> Vec<Place> {
+        if !self.client.caps().save {
+            return Vec::new();
+        }
+        let mut saved = Vec::new();
+        for place in places {
+            let Some(uri) = self.open_uri(place).and_then(|uri| uri.parse::<Uri>().ok()) else { continue };
+            match self.client.save(uri).await {
+                Ok(true) => saved.push(place.clone()),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%place, %error, "the editor did not save"),
+            }
+        }
+        saved
+    }
+
+    async fn diagnostics(&self, places: &[Place]) -> Option<Vec<(Place, Vec<Diagnosis>)>> {
+        if !self.client.caps().diagnostics {
+            return None;
+        }
+        let uris: Vec<Uri> = places.iter().filter_map(|place| self.uri(place).parse().ok()).collect();
+        if uris.len() < places.len() {
+            return None;
+        }
+        match self.client.diagnostics(uris).await {
+            Ok(all) => Some(all.into_iter().take(MOST_REPORTED).map(|one| self.reported(one)).collect()),
+            Err(error) => {
+                tracing::warn!(%error, "the editor did not say what is reported");
+                None
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use tower_lsp::ls_types::{
 
 use super::progress::run_of;
 use super::state::State;
-use super::{actions, execute, review};
+use super::{actions, asking, execute, review};
 use crate::protocol::{Position, Range};
 use crate::text::ContentChange;
 
@@ -94,7 +94,8 @@ impl LanguageServer for Server {
     async fn code_action(&self, params: CodeActionParams) -> Result<Option<CodeActionResponse>> {
         out_of_the_lane().await;
         let workspace = self.workspace()?;
-        let mut all = review::actions(workspace, &self.port, &params);
+        let mut all = asking::actions(workspace, &params);
+        all.extend(review::actions(workspace, &self.port, &params));
         all.extend(actions::actions(workspace.catalog(), &params));
         Ok(Some(all))
     }

@@ -14,6 +14,7 @@ use tower_lsp::ls_types::{
 };
 
 use super::answer::Answers;
+use super::asking;
 use super::capabilities::{Caps, offered};
 use super::client::Client;
 use super::command::names;
@@ -94,7 +95,8 @@ impl State {
         self.set_folders(&or_working_directory(given));
         self.watch_parent(params.process_id);
 
-        let loaded = settings::load(&self.places, params.initialization_options.as_ref());
+        let layers = settings::Layers::read(&self.places, params.initialization_options.as_ref());
+        let loaded = layers.load();
         if let Some(path) = &loaded.settings.log_file
             && let Err(error) = log::also_to(path)
         {
@@ -105,6 +107,7 @@ impl State {
         // Ends with the process: it owns nothing that must be put in order.
         tokio::spawn(self.pump.clone().run(self.client.clone(), self.answers.clone(), self.workspace.clone()));
         let workspace = Workspace::new(
+            layers,
             loaded.settings,
             self.port.clone(),
             self.places.clone(),
@@ -134,6 +137,7 @@ impl State {
         let (client, documents) = (self.client.clone(), self.documents.clone());
         // Ends with the process: it owns nothing that must be put in order.
         let (port, workspace) = (self.port.clone(), self.workspace.clone());
+        tokio::spawn(asking::follow(client.clone(), workspace.clone()));
         tokio::spawn(Following { client, documents, port, workspace }.run());
         let Some(faults) = self.faults.get().filter(|faults| !faults.is_empty()) else { return };
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();

@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_stays_on_this_machine() {
+    fn a3_29_plain_http_stays_on_this_machine() {
         for base in
             ["http://127.0.0.1:8080/v1", "http://[::1]:1", "http://localhost", "http://127.9.9.9", "https://a.b"]
         {

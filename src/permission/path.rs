@@ -1,15 +1,14 @@
 //! The path authority: from the words of a model to a [`Place`], or a refusal.
 
-use std::collections::VecDeque;
-use std::ffi::OsString;
-use std::io::ErrorKind;
+mod hiding;
+mod way;
+
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
-use super::{protected, uri};
+use super::{Rules, Ruling, protected, uri};
 use crate::editor::Place;
-
-/// As many links as Linux follows in one path.
-const LINKS: usize = 40;
+use way::follow;
 
 /// What files with rules for the model are called.
 pub const RULES: &str = "AGENTS.md";
@@ -21,6 +20,17 @@ pub enum Access {
     Read,
     /// Change it.
     Write,
+    /// Have something run that may do more than it says.
+    Run,
+}
+
+/// What a yes of the person lets through beside what is free anyway, for one call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grant {
+    /// Real paths, with all below them, that may be touched though they are protected or outside.
+    pub paths: Vec<(PathBuf, Access)>,
+    /// Hosts that may be asked.
+    pub hosts: Vec<String>,
 }
 
 /// Why a path is not let through. Written for the model.
@@ -32,6 +42,14 @@ pub enum Denied {
     /// A protected name.
     #[error("{0} is protected: nothing there is read or changed; go on without it, or tell the person what to change")]
     Protected(String),
+    /// A deny rule holds for it.
+    #[error("{given} is denied by the rule {rule}: it is not to be looked at or changed; go on without it")]
+    Rule {
+        /// As given.
+        given: String,
+        /// The rule.
+        rule: String,
+    },
     /// Not a path.
     #[error("{given:?} is not a path that can be used: {reason}")]
     Malformed {
@@ -40,6 +58,36 @@ pub enum Denied {
         /// What is wrong with it.
         reason: String,
     },
+}
+
+/// What there is to say of a path before it is let through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The place that it means; outside the workspace it is shown by its real path.
+    pub place: Place,
+    /// Whether it is outside the workspace.
+    pub outside: bool,
+    /// Whether it is protected.
+    pub protected: bool,
+    /// What it was called on the way there, where links led on.
+    called: Vec<PathBuf>,
+}
+
+impl Look {
+    /// What a grant names it by: its real path, or its URI where there is no file.
+    #[must_use]
+    pub fn real(&self) -> PathBuf {
+        match &self.place {
+            Place::File { path, .. } => path.clone(),
+            Place::Buffer { uri } => PathBuf::from(uri),
+        }
+    }
+
+    /// Whether links lead from the path to another one.
+    #[must_use]
+    pub fn is_linked(&self) -> bool {
+        !self.called.is_empty()
+    }
 }
 
 /// Where a path leads once every link on the way is followed, whether a file is there or not; the path itself when it
@@ -57,6 +105,10 @@ pub struct Roots {
     buffers: Vec<Place>,
     /// Real paths that are protected with all below them, whatever they are called.
     own: Vec<PathBuf>,
+    /// What the person lets through for the call that this is for.
+    granted: Grant,
+    /// The rules in force.
+    rules: Arc<Rules>,
 }
 
 impl Roots {
@@ -85,6 +137,18 @@ impl Roots {
         Self { own, ..self }
     }
 
+    /// The same for one call, with what the person lets through for it.
+    #[must_use]
+    pub fn with_grant(self, granted: Grant) -> Self {
+        Self { granted, ..self }
+    }
+
+    /// The same, with rules.
+    #[must_use]
+    pub fn with_rules(self, rules: Arc<Rules>) -> Self {
+        Self { rules, ..self }
+    }
+
     /// The folders.
     #[must_use]
     pub fn folders(&self) -> &[PathBuf] {
@@ -96,14 +160,28 @@ impl Roots {
     /// by component.
     ///
     /// # Errors
-    /// When it is malformed, outside, or protected. What is protected is neither read nor changed until a person can be
-    /// asked, so the answer does not depend on the access yet.
+    /// When it is malformed, denied by a rule, or outside or protected and not what the person let through for the call.
     pub fn resolve(&self, given: &str, access: Access) -> Result<Place, Denied> {
-        // Kept in the signature: asking will treat the two differently.
-        let _ = access;
+        let look = self.look(given)?;
+        if let Ruling::Denied(rule) = self.ruling(&self.rules, &look, access) {
+            return Err(Denied::Rule { given: given.to_owned(), rule });
+        }
+        if (look.outside || look.protected) && !self.is_granted(&look.real(), access) {
+            let given = given.to_owned();
+            return Err(if look.outside { Denied::Outside(given) } else { Denied::Protected(given) });
+        }
+        Ok(look.place)
+    }
+
+    /// The same without a decision: whoever asks the person must know where a path leads and why it is asked.
+    ///
+    /// # Errors
+    /// When it is malformed, or there is no folder that it could be relative to.
+    pub fn look(&self, given: &str) -> Result<Look, Denied> {
         let malformed = |reason: &str| Denied::Malformed { given: given.to_owned(), reason: reason.to_owned() };
         if let Some(buffer) = self.buffers.iter().find(|buffer| buffer.to_string() == given) {
-            return if self.guards(buffer) { Err(Denied::Protected(given.to_owned())) } else { Ok(buffer.clone()) };
+            let protected = self.guards(buffer);
+            return Ok(Look { place: buffer.clone(), outside: false, protected, called: Vec::new() });
         }
         let path = match uri::file_path(given) {
             Some(path) => PathBuf::from(path.map_err(malformed)?),
@@ -118,23 +196,72 @@ impl Roots {
         }
         let Some(absolute) = self.absolute(&path) else { return Err(Denied::Outside(given.to_owned())) };
         let way = follow(&absolute).map_err(|reason| malformed(&reason))?;
-        let Some(place) = self.inside(&way.end) else { return Err(Denied::Outside(given.to_owned())) };
-        if way.through_protected || self.guards(&place) || self.is_link_target(&way.end) {
-            return Err(Denied::Protected(given.to_owned()));
+        let inside = self.inside(&way.end);
+        let outside = inside.is_none();
+        let place = inside.unwrap_or_else(|| outer(&way.end));
+        let protected = way.through_protected || self.guards(&place) || self.is_link_target(&way.end);
+        Ok(Look { place, outside, protected, called: way.called })
+    }
+
+    /// What rules say of a path, by all that it is called.
+    #[must_use]
+    pub fn ruling(&self, rules: &Rules, look: &Look, access: Access) -> Ruling {
+        let real = look.real();
+        let ruling = self.ruling_of(rules, &real, access);
+        let mut called = look.called.iter().map(|called| self.ruling_of(rules, called, access));
+        match called.find(|ruling| matches!(ruling, Ruling::Denied(_))) {
+            Some(denied) if !matches!(ruling, Ruling::Denied(_)) => denied,
+            _ => ruling,
         }
-        Ok(place)
+    }
+
+    fn ruling_of(&self, rules: &Rules, path: &Path, access: Access) -> Ruling {
+        let mut names: Vec<PathBuf> = Vec::new();
+        for folder in &self.folders {
+            let Ok(rest) = path.strip_prefix(folder) else { continue };
+            names.push(rest.to_owned());
+            if let Some(name) = self.name(folder).filter(|_| self.folders.len() > 1) {
+                names.push(Path::new(name).join(rest));
+            }
+        }
+        let names: Vec<&Path> = names.iter().map(PathBuf::as_path).collect();
+        rules.path(&names, Some(path), access)
+    }
+
+    /// Whether the person let this through. What is protected below a folder that they let through is another matter.
+    fn is_granted(&self, real: &Path, access: Access) -> bool {
+        self.granted.paths.iter().any(|(granted, to)| {
+            let enough = match access {
+                Access::Read => matches!(to, Access::Read | Access::Write),
+                Access::Write | Access::Run => *to == access,
+            };
+            let guarded =
+                |path: &Path| protected::is_protected(path) || self.own.iter().any(|own| path.starts_with(own));
+            enough && real.starts_with(granted) && (real == granted || guarded(granted) || !guarded(real))
+        })
     }
 
     /// The place of a path that a walk below a folder found, without asking the file system again; `None` when it is
-    /// not below a folder, or protected.
+    /// not below a folder, protected or denied by a rule.
     #[must_use]
     pub fn found(&self, path: &Path) -> Option<Place> {
         let plain = |component| matches!(component, Component::RootDir | Component::Prefix(_) | Component::Normal(_));
         if !path.components().all(plain) {
             return None;
         }
-        let place = self.below_folder(path)?;
-        (!self.guards(&place)).then_some(place)
+        let granted = self.is_granted(path, Access::Read);
+        let place = match self.below_folder(path) {
+            Some(place) => place,
+            None if granted => outer(path),
+            None => return None,
+        };
+        ((granted || !self.guards(&place)) && !self.hides(&place)).then_some(place)
+    }
+
+    /// Whether a rule denies looking at it.
+    fn hides(&self, place: &Place) -> bool {
+        let Place::File { path, .. } = place else { return false };
+        self.rules.hides() && matches!(self.ruling_of(&self.rules, path, Access::Read), Ruling::Denied(_))
     }
 
     /// The place of the rules file at a path (`…/AGENTS.md`, relative as [`Roots::resolve`] takes it, or absolute), whether a
@@ -155,18 +282,22 @@ impl Roots {
             }
             _ => self.guards(&place),
         };
+        if self.hides(&place) || self.hides(&Place::File { path: absolute, shown: String::new() }) {
+            return None;
+        }
         // As the model knows it: where it was looked for, not where a link leads.
         (!guarded).then_some(Place::File { path: end, shown })
     }
 
-    /// Whether a place that somebody else names, such as an open document's, is inside and not protected.
+    /// Whether a place that somebody else names, such as an open document's, is inside, and neither protected nor denied by a rule.
     #[must_use]
     pub fn admits(&self, place: &Place) -> bool {
         let inside = match place {
             Place::File { path, .. } => self.inside(path).is_some(),
             Place::Buffer { .. } => self.buffers.contains(place),
         };
-        inside && !self.guards(place)
+        let granted = || place.path().is_some_and(|path| self.is_granted(path, Access::Read));
+        (inside && !self.guards(place) || granted()) && !self.hides(place)
     }
 
     /// The path from the file system's root; `None` where there is no folder that it could be relative to.
@@ -233,68 +364,9 @@ impl Roots {
     }
 }
 
-/// Where a path leads.
-struct Way {
-    /// The real path; its last components need not exist.
-    end: PathBuf,
-    /// Whether a link with a protected name was followed.
-    through_protected: bool,
-}
-
-/// Follows an absolute path component by component, as the system does, but past what does not exist as well: a link
-/// to a missing file outside must be seen before something is written through it.
-fn follow(path: &Path) -> Result<Way, String> {
-    let mut ahead: VecDeque<OsString> = parts(path).collect();
-    let mut way = Way { end: PathBuf::from("/"), through_protected: false };
-    let mut links = 0;
-    while let Some(part) = ahead.pop_front() {
-        if part == ".." {
-            way.end.pop();
-            continue;
-        }
-        way.end.push(&part);
-        match way.end.symlink_metadata() {
-            Ok(found) if found.is_symlink() => {}
-            Ok(_) => continue,
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
-            Err(error) => return Err(format!("it cannot be looked at: {error}")),
-        }
-        links += 1;
-        if links > LINKS {
-            return Err("it leads through too many links".to_owned());
-        }
-        way.through_protected |= protected::is_protected(&way.end);
-        let target = way.end.read_link().map_err(|error| format!("its link cannot be read: {error}"))?;
-        way.end.pop();
-        if target.is_absolute() {
-            way.end = PathBuf::from("/");
-        }
-        for part in parts(&target).collect::<Vec<_>>().into_iter().rev() {
-            ahead.push_front(part);
-        }
-    }
-    way.end = spelled(&way.end);
-    Ok(way)
-}
-
-/// The components that lead somewhere.
-fn parts(path: &Path) -> impl Iterator<Item = OsString> + '_ {
-    path.components().filter_map(|component| match component {
-        Component::Normal(name) => Some(name.to_owned()),
-        Component::ParentDir => Some("..".into()),
-        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
-    })
-}
-
-/// The path as the file system spells it (some fold case): the deepest ancestor that exists, made canonical, and the rest.
-fn spelled(path: &Path) -> PathBuf {
-    for ancestor in path.ancestors() {
-        if let Ok(real) = ancestor.canonicalize() {
-            let rest = path.strip_prefix(ancestor).unwrap_or(Path::new(""));
-            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
-        }
-    }
-    path.to_owned()
+/// A place outside all folders.
+fn outer(real: &Path) -> Place {
+    Place::File { path: real.to_owned(), shown: slashes(real) }
 }
 
 /// As the model and the person see a path.
@@ -303,5 +375,7 @@ fn slashes(path: &Path) -> String {
     if std::path::MAIN_SEPARATOR == '/' { text.into_owned() } else { text.replace(std::path::MAIN_SEPARATOR, "/") }
 }
 
+#[cfg(test)]
+mod attacks;
 #[cfg(test)]
 mod tests;

@@ -31,7 +31,8 @@ const SHORT_GIT: &str = "git~1";
 
 /// Whether a path has a protected name anywhere in it. The whole path counts, so that a workspace folder which is
 /// itself `~/.cargo` or lies below a `.git` gets no more than one that holds it.
-pub(super) fn is_protected(path: &Path) -> bool {
+#[must_use]
+pub fn is_protected(path: &Path) -> bool {
     let mut above: Cow<'_, str> = Cow::Borrowed("");
     path.components().any(|component| {
         let Component::Normal(name) = component else { return false };
@@ -60,7 +61,7 @@ fn is_protected_name(above: &str, name: &str) -> bool {
 
 /// A name as the most forgiving file system would see it: HFS+ leaves some characters out, NTFS cuts what follows a
 /// colon and trailing dots and spaces, most fold case. Wrong here only means asking once too often.
-fn fold(name: Cow<'_, str>) -> Cow<'_, str> {
+pub(super) fn fold(name: Cow<'_, str>) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii() && !c.is_ascii_uppercase();
     if name.chars().all(plain) && !name.contains(':') && !name.ends_with(['.', ' ']) {
         return name;

@@ -10,6 +10,7 @@ use futures::FutureExt;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::approvals::Approvals;
 use super::journal::{Notes, RunJournal, kept};
 use super::mailbox::{Entry, Kept, Mailbox, Reader};
 use super::outlet::Outlet;
@@ -17,7 +18,7 @@ use super::review::{Reviewed, Reviewing, Reviews};
 use super::runs::Runs;
 use super::stage::Stage;
 use super::state::State;
-use super::{Prepare, Ready, Start};
+use super::{Prepare, Ready, Session, Start};
 use crate::agent::{Agent, Ended, Setup};
 use crate::context::{Compactor, of_fixed};
 use crate::model::Item;
@@ -44,6 +45,7 @@ pub(super) struct Actor {
     outlet: Arc<dyn Outlet>,
     notes: Notes,
     reviews: Arc<Reviews>,
+    approvals: Arc<Approvals>,
     compactor: Arc<Compactor>,
     queue: VecDeque<Waiting>,
     live: Option<Live>,
@@ -94,15 +96,9 @@ impl Drop for AbortOnDrop {
 }
 
 impl Actor {
-    pub(super) fn new(
-        opening: Opening,
-        runs: Arc<Runs>,
-        mailbox: Arc<Mailbox>,
-        reviews: Arc<Reviews>,
-        store: Arc<dyn Store>,
-        outlet: Arc<dyn Outlet>,
-    ) -> (Self, Cut) {
+    pub(super) fn new(opening: Opening, handle: &Session, outlet: Arc<dyn Outlet>) -> (Self, Cut) {
         let Opening { session, begins, head, state, cut, ended, keep } = opening;
+        let Session { runs, mailbox, reviews, approvals, store, .. } = handle.clone();
         runs.set_figures(state.figures());
         let actor = Self {
             session,
@@ -119,6 +115,7 @@ impl Actor {
             outlet,
             notes: Notes::default(),
             reviews,
+            approvals,
             compactor: Arc::default(),
             queue: VecDeque::new(),
             live: None,
@@ -294,6 +291,12 @@ impl Actor {
                 let item = Arc::new(cut.results);
                 self.stage.records.push(Record::Item { run: Some(run.snapshot.id), item });
             }
+            if under_way {
+                // Who restarts has answered nothing with a yes.
+                for approval_id in self.state.asked().to_vec() {
+                    self.tell(run.snapshot.id, Event::ApprovalResolved { approval_id, decision: "denied".into() });
+                }
+            }
             let finished = Event::RunFinished { status: RunStatus::Interrupted, result_text: None, error: Some(error) };
             self.tell(run.snapshot.id, finished);
         }
@@ -379,6 +382,7 @@ impl Actor {
             mailbox.clone(),
             self.notes.clone(),
             self.reviews.standing().clone(),
+            self.approvals.clone(),
         ));
         let known = self.state.known();
         let recording = mailbox.clone();

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
+use super::approvals::Approvals;
 use super::changes::Changes;
 use super::mailbox::{Entry, Kept, Mailbox};
 use super::review::Standing;
@@ -12,6 +13,7 @@ use crate::agent::Journal;
 use crate::context::{Outcome, Previews, Window};
 use crate::editor::{Applied, Fate, Place};
 use crate::model::Item;
+use crate::permission::{Question, Reply};
 use crate::protocol::{Event, FileStep, HunkView, RunId, SessionId};
 use crate::store::Previewed;
 
@@ -23,6 +25,7 @@ pub(super) struct RunJournal {
     run: RunId,
     mailbox: Arc<Mailbox>,
     notes: Notes,
+    approvals: Arc<Approvals>,
     /// What the run changed so far. A std mutex: held for a comparison of texts, never across an await.
     changes: Mutex<Changes>,
     /// Where the person can decide on it.
@@ -36,8 +39,9 @@ impl RunJournal {
         mailbox: Arc<Mailbox>,
         notes: Notes,
         standing: Arc<Standing>,
+        approvals: Arc<Approvals>,
     ) -> Self {
-        Self { run, mailbox, notes, changes: Mutex::default(), standing, session }
+        Self { run, mailbox, notes, approvals, changes: Mutex::default(), standing, session }
     }
 }
 
@@ -89,6 +93,10 @@ impl Journal for RunJournal {
 
     fn previewed(&self, previews: Previews, limit: u64) {
         self.mailbox.push(Entry::Previewed { previewed: Previewed { previews, limit } });
+    }
+
+    async fn ask(&self, question: Question) -> Reply {
+        self.approvals.ask(self.run, question).await
     }
 
     fn event(&self, event: Event) {

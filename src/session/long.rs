@@ -14,6 +14,7 @@ use crate::agent::Setup;
 use crate::context::recall::NoRecall;
 use crate::model::Provider;
 use crate::model::double::{Answer, Double, Limited, Part, Reply, Report, Seen, cached_share};
+use crate::permission::Gate;
 use crate::protocol::{Event, Mode, RunStatus};
 use crate::settings::{CompactionSettings, Limits};
 use crate::store::Sqlite;
@@ -67,6 +68,7 @@ impl Person {
             limits: Limits { max_turns: 100_000, ..Limits::default() },
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            approvals_moved: tokio::sync::watch::Sender::default(),
             shared: super::review::Shared::default(),
         };
         let session = Session::new(&parts, "/w", "long");
@@ -79,6 +81,10 @@ impl Person {
     async fn ask(&self, prompt: &str, provider: Arc<dyn Provider>, max_output: u64) -> (RunStatus, String) {
         let context = &self.world.context;
         let setup = Setup {
+            gate: Gate::default(),
+            commands: Arc::default(),
+            verify: Vec::new(),
+            hooks: Arc::default(),
             summariser: provider.clone(),
             provider,
             tools: Registry::all(),

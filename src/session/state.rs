@@ -36,6 +36,8 @@ pub(super) struct State {
     since: usize,
     /// What waits for the person.
     proposed: Vec<Proposed>,
+    /// Questions that nobody has answered yet.
+    asked: Vec<String>,
 }
 
 /// A call between its message and its result.
@@ -214,6 +216,10 @@ impl State {
                     self.context = Some(*context);
                 }
             }
+            Event::ApprovalRequested { approval_id, .. } => self.asked.push(approval_id.clone()),
+            // What a run asked ends with it.
+            Event::RunFinished { .. } => self.asked.clear(),
+            Event::ApprovalResolved { approval_id, .. } => self.asked.retain(|asked| asked != approval_id),
             Event::ToolStarted { call_id, title, .. } => {
                 if let Some(call) = self.call(call_id) {
                     call.begun = Some(title.clone());
@@ -240,6 +246,11 @@ impl State {
         let unknown = self.open.iter().filter(|call| call.ended.is_none()).filter_map(|call| call.begun.clone());
         let results = self.open.iter().map(OpenCall::interrupted).collect();
         Some(Cut { unknown: unknown.collect(), results: Item::Results { results } })
+    }
+
+    /// Questions that nobody has answered. No run goes on with the answer to another's, so there is one at most that asked them.
+    pub(super) fn asked(&self) -> &[String] {
+        &self.asked
     }
 
     /// What a run that is set up should know.

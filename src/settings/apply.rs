@@ -3,11 +3,12 @@
 use crate::protocol::Mode;
 
 use super::compaction::{COMPACTION, PRICE};
-use super::fault::Severity;
+use super::fault::{LayerName, Severity};
 use super::node::{Entry, Node};
 use super::provider::provider;
 use super::read::{Field, Reader};
 use super::schema::{CommandKind, CommandSettings, Limits, ModelSettings, Needs, Settings};
+use super::trusted::{HOOKS, PERMISSIONS, VERIFY, mcp};
 use super::{template, value};
 
 const MODES: [&str; 4] = ["plan", "ask", "edit", "auto"];
@@ -55,6 +56,15 @@ pub(super) fn layer(settings: &mut Settings, root: &Node, reader: &mut Reader<'_
     reader.table(settings, root, SETTINGS);
 }
 
+/// Where requests and keys go, and where the log goes, a workspace never says.
+pub(super) fn is_refused(entry: &Entry, reader: &mut Reader<'_>) -> bool {
+    let refused = reader.source.layer == LayerName::Workspace;
+    if refused {
+        reader.fault(entry.at.clone(), "is never read from a workspace's file; set it in your own".into());
+    }
+    refused
+}
+
 const SETTINGS: &[Field<Settings>] = &[
     Field {
         key: "model",
@@ -72,6 +82,9 @@ const SETTINGS: &[Field<Settings>] = &[
     Field {
         key: "log_file",
         read: |settings, entry, reader| {
+            if is_refused(entry, reader) {
+                return;
+            }
             let folder = reader.source.folder();
             reader.put(&mut settings.log_file, entry, |node| value::path(node, folder).map(Some));
         },
@@ -79,7 +92,9 @@ const SETTINGS: &[Field<Settings>] = &[
     Field {
         key: "providers",
         read: |settings, entry, reader| {
-            reader.named(entry, |entry, reader| provider(settings, entry, reader));
+            if !is_refused(entry, reader) {
+                reader.named(entry, |entry, reader| provider(settings, entry, reader));
+            }
         },
     },
     Field {
@@ -101,17 +116,16 @@ const SETTINGS: &[Field<Settings>] = &[
     },
     Field {
         key: "permissions",
-        read: |_, entry, reader| {
-            reader.not_supported(
-            entry,
-            "[permissions] is not supported by this version and is ignored: its rules are NOT enforced, `deny` included. \
-             Protected files and everything outside the workspace are denied, and nothing runs commands",
-        );
+        read: |settings, entry, reader| reader.table(&mut settings.permissions, &entry.node, PERMISSIONS),
+    },
+    Field { key: "verify", read: |settings, entry, reader| reader.table(&mut settings.verify, &entry.node, VERIFY) },
+    Field { key: "hooks", read: |settings, entry, reader| reader.table(&mut settings.hooks, &entry.node, HOOKS) },
+    Field {
+        key: "mcp",
+        read: |settings, entry, reader| {
+            reader.named(entry, |entry, reader| mcp(settings, entry, reader));
         },
     },
-    Field { key: "verify", read: later },
-    Field { key: "hooks", read: later },
-    Field { key: "mcp", read: later },
 ];
 
 /// The key at the top of the settings that a fault's key is, or was most likely meant to be.
@@ -121,13 +135,6 @@ pub(super) fn meant(key: &str) -> &str {
         return key;
     }
     super::read::nearest(key, &known).unwrap_or(key)
-}
-
-/// The sections that the settings know and this version does not support.
-pub(super) const LATER: [&str; 4] = ["permissions", "verify", "hooks", "mcp"];
-
-fn later<T>(_: &mut T, entry: &Entry, reader: &mut Reader<'_>) {
-    reader.not_supported(entry, &format!("[{}] is not supported by this version and is ignored", entry.key));
 }
 
 fn mode(settings: &mut Settings, entry: &Entry, reader: &mut Reader<'_>) {
@@ -360,5 +367,9 @@ mod tests {
         check("ModelSettings", MODEL, &[]);
         check("CommandSettings", COMMAND, &["model"]);
         check("ProviderSettings", PROVIDER, &["api_key"]);
+        check("Permissions", PERMISSIONS, &[]);
+        check("Verify", VERIFY, &[]);
+        check("Hooks", HOOKS, &[]);
+        check("McpSettings", crate::settings::trusted::MCP, &[]);
     }
 }

@@ -11,6 +11,8 @@ pub enum LayerName {
     BuiltIn,
     /// The user's own file.
     User,
+    /// The workspace's own file, once it is trusted.
+    Workspace,
     /// What the editor said at the start.
     InitializationOptions,
 }
@@ -37,6 +39,7 @@ impl fmt::Display for Source {
             (Some(file), _) => file.display().fmt(f),
             (None, LayerName::BuiltIn) => f.write_str("built-in settings"),
             (None, LayerName::User) => f.write_str("user settings"),
+            (None, LayerName::Workspace) => f.write_str("workspace settings"),
             (None, LayerName::InitializationOptions) => f.write_str("initializationOptions"),
         }
     }

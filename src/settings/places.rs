@@ -144,7 +144,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn the_state_folder_is_for_this_user_alone_also_when_it_was_wider() {
+    fn a3_27_the_state_folder_is_for_this_user_alone_also_when_it_was_wider() {
         use std::os::unix::fs::PermissionsExt;
         let temp = tempfile::tempdir().unwrap();
         let places = Places { state: Some(temp.path().join("deep/er/cowrite")), ..Places::default() };

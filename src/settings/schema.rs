@@ -28,6 +28,14 @@ pub struct Settings {
     pub limits: Limits,
     /// When and how the context is compacted.
     pub compaction: CompactionSettings,
+    /// What may be done unasked, and what never.
+    pub permissions: Permissions,
+    /// What a run's edits are checked with.
+    pub verify: Verify,
+    /// Programs that hear of what a run does, and may stop it.
+    pub hooks: Hooks,
+    /// Servers of the Model Context Protocol, by a name of the person's own.
+    pub mcp: BTreeMap<String, McpSettings>,
     /// Commands of the person's own; one with a built-in's name replaces it.
     pub commands: BTreeMap<String, CommandSettings>,
     /// What was left out because of a fault and must not be replaced by a guess. Not a setting.
@@ -235,6 +243,62 @@ impl Price {
         // No run has so many tokens that one would be lost here.
         needed.map(|(tokens, price)| Some(tokens as f64 * price? / 1e6)).sum()
     }
+}
+
+/// What may be done unasked, and what never.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Permissions {
+    /// What is not asked for: `tool(pattern)`. A later layer's list takes the place of an earlier one's.
+    pub allow: Vec<String>,
+    /// What is never done, whoever allows it. The lists of all layers count.
+    pub deny: Vec<String>,
+    /// Whether commands in the sandbox reach the network.
+    pub network: bool,
+    /// Variables that commands get beyond the short list of harmless ones.
+    pub env: Vec<String>,
+}
+
+/// What a run's edits are checked with.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Verify {
+    /// Command lines for `sh -c` in the workspace root, one after another.
+    pub commands: Vec<String>,
+}
+
+/// Programs with their arguments, for each moment in a run that they hear of. They are started in order, without a shell.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hooks {
+    /// Before a prompt enters the conversation.
+    pub prompt_submit: Vec<Vec<String>>,
+    /// Before each request to the model.
+    pub before_request: Vec<Vec<String>>,
+    /// Before each call of a tool.
+    pub before_tool: Vec<Vec<String>>,
+    /// After each call of a tool.
+    pub after_tool: Vec<Vec<String>>,
+    /// After each answer of the model, its calls done.
+    pub turn_end: Vec<Vec<String>>,
+    /// When a run was stopped by the person.
+    pub cancelled: Vec<Vec<String>>,
+    /// Before the beginning of the conversation is summarised.
+    pub before_compaction: Vec<Vec<String>>,
+}
+
+/// One server of the Model Context Protocol: a program, or an address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct McpSettings {
+    /// The program with its arguments, which talks on its standard input and output.
+    pub command: Option<Vec<String>>,
+    /// The address of a server that is reached over streamable HTTP.
+    pub url: Option<String>,
+    /// Variables of Cowrite's own environment that the program gets.
+    pub env: Vec<String>,
+    /// The variable whose value is sent to `url` as a bearer token.
+    pub token_env: Option<String>,
 }
 
 /// Caps. Zero is refused for each.

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use super::Loaded;
 use super::apply;
 use super::read::nearest;
 use super::schema::ProviderKind;
+use super::{LayerName, Loaded};
 
 /// What was left out because of a fault, with the fault in words. Empty for settings without one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,7 +49,8 @@ fn add(faults: &mut String, fault: &str) {
 /// Finds what only shows in the faults of all layers: what could not be read at all, and names that were mistyped.
 pub(super) fn find(loaded: &mut Loaded) {
     let unusable = &mut loaded.settings.unusable;
-    for fault in &loaded.faults {
+    // What a workspace may not say takes nothing away.
+    for fault in loaded.faults.iter().filter(|fault| fault.source.layer != LayerName::Workspace) {
         match apply::meant(&fault.key) {
             "" | "providers" => add(unusable.unread.get_or_insert_default(), &fault.to_string()),
             "model" if loaded.settings.model.is_none() && fault.key != "model" => {

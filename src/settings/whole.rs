@@ -4,9 +4,11 @@ use super::fault::{Fault, LayerName, Severity, Source};
 use super::provider::KINDS;
 use super::read::{Origin, dotted};
 use super::schema::ProviderKind;
-use super::{Loaded, apply, compaction, split_model, unusable, value};
+use super::{Loaded, apply, compaction, split_model, trusted, unusable, value};
 
 pub(super) fn check(loaded: &mut Loaded) {
+    // Before any provider is left out: its key is one all the same.
+    trusted::keep_keys(loaded);
     check_providers(loaded);
     unusable::find(loaded);
     check_models(loaded);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::landing::Landing;
 use super::{Answer, Context, Failure, Tool, read};
 use crate::editor::Place;
-use crate::permission::Access;
+use crate::permission::{Access, Want};
 use crate::text::Snapshot;
 
 pub(super) struct Delete;
@@ -29,6 +29,10 @@ impl Tool for Delete {
 
     fn title(&self, input: &Input) -> String {
         format!("Delete {}", input.path)
+    }
+
+    fn wants(&self, input: &Input) -> Vec<Want> {
+        vec![Want::write(&input.path)]
     }
 
     async fn call(&self, input: Input, context: &Context) -> Result<Answer, Failure> {

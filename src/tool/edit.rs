@@ -8,7 +8,7 @@ use super::landing::Landing;
 use super::{Answer, Context, Failure, Tool, read};
 use crate::edit::{FindError, Found, Replacement, found};
 use crate::editor::Place;
-use crate::permission::Access;
+use crate::permission::{Access, Want};
 use crate::text::Snapshot;
 
 pub(super) struct Edit;
@@ -47,6 +47,10 @@ impl Tool for Edit {
 
     fn title(&self, input: &Input) -> String {
         format!("Edit {}", input.path)
+    }
+
+    fn wants(&self, input: &Input) -> Vec<Want> {
+        vec![Want::write(&input.path)]
     }
 
     async fn call(&self, input: Input, context: &Context) -> Result<Answer, Failure> {

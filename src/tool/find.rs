@@ -11,7 +11,7 @@ use super::glob::Pattern;
 use super::walk::{self, Open, Walked};
 use super::{Answer, Context, Failure, Tool, lines};
 use crate::editor::Place;
-use crate::permission::Access;
+use crate::permission::{Access, Want};
 
 /// The most files of one answer.
 const MOST: usize = 1000;
@@ -39,6 +39,10 @@ impl Tool for Find {
 
     fn title(&self, input: &Input) -> String {
         format!("Find {}", input.pattern)
+    }
+
+    fn wants(&self, _: &Input) -> Vec<Want> {
+        Vec::new()
     }
 
     async fn call(&self, input: Input, context: &Context) -> Result<Answer, Failure> {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::walk::{self, Open};
 use super::{Answer, Context, Failure, Tool};
 use crate::editor::Place;
-use crate::permission::{Access, Roots};
+use crate::permission::{Access, Roots, Want};
 
 /// The most entries of one answer.
 const MOST: usize = 1000;
@@ -35,6 +35,10 @@ impl Tool for List {
 
     fn title(&self, input: &Input) -> String {
         format!("List {}", input.path.as_deref().unwrap_or("the workspace"))
+    }
+
+    fn wants(&self, input: &Input) -> Vec<Want> {
+        input.path.iter().map(Want::read).collect()
     }
 
     async fn call(&self, input: Input, context: &Context) -> Result<Answer, Failure> {

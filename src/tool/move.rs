@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::landing::Landing;
 use super::{Answer, Context, Failure, Tool, read};
-use crate::permission::Access;
+use crate::permission::{Access, Want};
 
 pub(super) struct Move;
 
@@ -29,6 +29,10 @@ impl Tool for Move {
 
     fn title(&self, input: &Input) -> String {
         format!("Move {} to {}", input.from, input.to)
+    }
+
+    fn wants(&self, input: &Input) -> Vec<Want> {
+        vec![Want::write(&input.from), Want::write(&input.to)]
     }
 
     async fn call(&self, input: Input, context: &Context) -> Result<Answer, Failure> {

@@ -40,6 +40,12 @@ pub fn plain(text: &str) -> String {
     shown(text).collect::<String>().trim().to_owned()
 }
 
+/// `text` as it may be shown to a person, lines as they are.
+#[must_use]
+pub(super) fn screened(text: &str) -> String {
+    text.chars().filter(|&c| matches!(c, '\n' | '\t') || !c.is_control() && !is_deceptive(c)).collect()
+}
+
 fn shown(text: &str) -> impl Iterator<Item = char> {
     let shown = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
     shown.filter(|&c| !c.is_control() && !is_deceptive(c))

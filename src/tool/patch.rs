@@ -9,7 +9,7 @@ use super::{Answer, Context, Failure, Tool, delete, edit, read};
 use crate::disk;
 use crate::edit::patch_form::{FileChange, locate, parse};
 use crate::editor::ReadError;
-use crate::permission::Access;
+use crate::permission::{Access, Want};
 
 /// The most paths that a title names.
 const NAMED: usize = 3;
@@ -57,6 +57,16 @@ impl Tool for Patch {
             count if count > NAMED => format!("Patch {} and {} more", paths[..NAMED].join(", "), count - NAMED),
             _ => format!("Patch {}", paths.join(", ")),
         }
+    }
+
+    fn wants(&self, input: &Input) -> Vec<Want> {
+        // One that cannot be read touches nothing.
+        let changes = parse(&input.patch).unwrap_or_default();
+        let paths = changes.into_iter().flat_map(|change| match change {
+            FileChange::Add { path, .. } | FileChange::Delete { path } => vec![path],
+            FileChange::Update { path, to, .. } => std::iter::once(path).chain(to).collect(),
+        });
+        paths.map(Want::write).collect()
     }
 
     async fn call(&self, input: Input, context: &Context) -> Result<Answer, Failure> {

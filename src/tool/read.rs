@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::lines::{self, Numbered};
 use super::{Answer, Context, Failure, Tool};
 use crate::editor::ReadError;
-use crate::permission::Access;
+use crate::permission::{Access, Want};
 
 pub(super) struct Read;
 
@@ -39,6 +39,10 @@ impl Tool for Read {
             (first, Some(last)) => format!("Read {} lines {}-{last}", input.path, first.unwrap_or(1)),
             (Some(first), None) => format!("Read {} from line {first}", input.path),
         }
+    }
+
+    fn wants(&self, input: &Input) -> Vec<Want> {
+        vec![Want::read(&input.path)]
     }
 
     async fn call(&self, input: Input, context: &Context) -> Result<Answer, Failure> {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{Answer, Context, Failure, Tool, lines, plain};
 use crate::context::recall::{Found, Query, TOOL};
-use crate::permission::Access;
+use crate::permission::{Access, Want};
 use crate::protocol::utc;
 
 /// The most places of one answer.
@@ -40,6 +40,10 @@ impl Tool for Recall {
 
     fn title(&self, input: &Input) -> String {
         format!("Look back for {}", input.query)
+    }
+
+    fn wants(&self, _: &Input) -> Vec<Want> {
+        Vec::new()
     }
 
     async fn call(&self, input: Input, context: &Context) -> Result<Answer, Failure> {

@@ -8,10 +8,11 @@ use futures::FutureExt as _;
 use serde_json::Value;
 
 use super::{
-    Answer, Context, Tool, cap, delete, edit, find, line, list, r#move, patch, read, recall, schema, search, write,
+    Answer, Context, Tool, ask, cap, delete, diagnostics, edit, fetch, find, line, list, r#move, patch, plan, read,
+    recall, run, schema, search, write,
 };
 use crate::model::ToolSpec;
-use crate::permission::Access;
+use crate::permission::{Access, Want};
 use crate::protocol::Mode;
 use crate::settings::EditFormat;
 
@@ -26,14 +27,19 @@ impl Registry {
     #[must_use]
     pub fn all() -> Self {
         Self::of(vec![
+            door(ask::Ask),
             door(delete::Delete),
+            door(diagnostics::Diagnostics),
             door(edit::Edit),
+            door(fetch::Fetch::default()),
             door(find::Find),
             door(list::List),
             door(r#move::Move),
             door(patch::Patch),
+            door(plan::Plan),
             door(read::Read),
             door(recall::Recall),
+            door(run::Run),
             door(search::Search),
             door(write::Write),
         ])
@@ -66,6 +72,18 @@ impl Registry {
         self.filter(|tool| tool.access() == Access::Read)
     }
 
+    /// These beside them.
+    #[must_use]
+    pub fn with(&self, more: Vec<Arc<dyn Door>>) -> Self {
+        Self::of(self.tools.iter().cloned().chain(more).collect())
+    }
+
+    /// What a call would touch; nothing for a name that nobody knows, which `call` answers.
+    #[must_use]
+    pub fn wants(&self, name: &str, arguments: &str) -> Vec<Want> {
+        self.get(name).map(|tool| tool.wants(arguments)).unwrap_or_default()
+    }
+
     /// As the model is told of them, sorted by name.
     #[must_use]
     pub fn specs(&self) -> Arc<[ToolSpec]> {
@@ -89,8 +107,8 @@ impl Registry {
     pub async fn call(&self, name: &str, arguments: &str, context: &Context) -> Answer {
         let answer = match self.get(name) {
             None => failure(format!("There is no tool {}. There are: {}", line(name), self.names())),
-            Some(tool) if tool.access() == Access::Write && context.mode == Mode::Plan => failure(format!(
-                "{name} changes files, and in plan mode nothing is changed. Say what you would change."
+            Some(tool) if tool.access() != Access::Read && context.mode == Mode::Plan => failure(format!(
+                "{name} may change something, and in plan mode nothing is changed. Say what you would change."
             )),
             Some(tool) => match AssertUnwindSafe(tool.call(arguments, context)).catch_unwind().await {
                 Ok(answer) => answer,
@@ -126,12 +144,18 @@ impl Registry {
     }
 }
 
-/// A tool whose argument type is hidden, so that tools fit into one list.
+/// A tool whose argument type is hidden, so that tools fit into one list. Those of other servers are doors of their own.
 #[async_trait]
-trait Door: Send + Sync {
+pub trait Door: Send + Sync {
+    /// As the model is told of it.
     fn spec(&self) -> &ToolSpec;
+    /// Whether it changes anything.
     fn access(&self) -> Access;
+    /// What a person reads while it works; `None` when the arguments do not parse.
     fn title(&self, arguments: &str) -> Option<String>;
+    /// What a call would touch; nothing when the arguments do not parse: such a call is not made.
+    fn wants(&self, arguments: &str) -> Vec<Want>;
+    /// Does it; an answer whatever the arguments are.
     async fn call(&self, arguments: &str, context: &Context) -> Answer;
 }
 
@@ -164,6 +188,10 @@ impl<T: Tool> Door for Adapter<T> {
 
     fn title(&self, arguments: &str) -> Option<String> {
         self.parse(arguments).ok().map(|input| self.tool.title(&input))
+    }
+
+    fn wants(&self, arguments: &str) -> Vec<Want> {
+        self.parse(arguments).map(|input| self.tool.wants(&input)).unwrap_or_default()
     }
 
     async fn call(&self, arguments: &str, context: &Context) -> Answer {

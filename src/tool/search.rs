@@ -23,7 +23,7 @@ use super::walk::{self, Open, Walked};
 use super::{Answer, Context, Failure, Tool, lines};
 use crate::disk;
 use crate::editor::Place;
-use crate::permission::{Access, Roots};
+use crate::permission::{Access, Roots, Want};
 use crate::text::Charset;
 use hits::{Hits, Lines};
 
@@ -61,6 +61,10 @@ impl Tool for Search {
             || format!("Search for {}", input.pattern),
             |at| format!("Search for {} in {at}", input.pattern),
         )
+    }
+
+    fn wants(&self, input: &Input) -> Vec<Want> {
+        input.path.iter().map(Want::read).collect()
     }
 
     async fn call(&self, input: Input, context: &Context) -> Result<Answer, Failure> {

@@ -16,8 +16,8 @@ use crate::context::recall::NoRecall;
 use crate::disk::{self, WriteError};
 use crate::edit::{Hunk, Patch};
 use crate::editor::{Applied, Change, Editor, Fate, Outcome, Place, ReadError, What};
-use crate::permission::{Access, Roots};
-use crate::protocol::{HunkView, Mode, Range};
+use crate::permission::{Access, Kind, Question, Reply, Roots};
+use crate::protocol::{HunkView, Mode, PlanStep, Range};
 use crate::settings::Limits;
 use crate::text::{ContentChange, Document, Encoding, Snapshot};
 
@@ -50,7 +50,7 @@ type Happens = Box<dyn FnOnce(&FolderEditor) + Send>;
 
 /// What was told, a line each.
 #[derive(Default)]
-pub(crate) struct Heard(Mutex<Vec<String>>);
+pub(crate) struct Heard(Mutex<Vec<String>>, Mutex<Vec<Reply>>);
 
 impl World {
     /// A workspace `ws` with these files; what lies beside it is outside.
@@ -68,6 +68,8 @@ impl World {
             cancel: CancellationToken::new(),
             told: told.clone(),
             recall: Arc::new(NoRecall),
+            call: "call".into(),
+            commands: Arc::default(),
         };
         let world = Self { _keep: keep, top, editor, context, told };
         for (path, text) in files {
@@ -123,6 +125,11 @@ impl World {
     /// What the editor makes of a change, instead of making it, when so many have come before it.
     pub(crate) fn after(&self, changes: usize, outcome: Outcome) {
         self.editor.next.lock().expect("a lock").push((changes, outcome));
+    }
+
+    /// What the person says to the next question; no without this.
+    pub(crate) fn replies(&self, reply: Reply) {
+        self.told.1.lock().expect("a lock").insert(0, reply);
     }
 
     /// What there is to know of the next change besides.
@@ -415,6 +422,24 @@ impl Told for Heard {
 
     fn maybe_late(&self, place: Place, _late: oneshot::Receiver<Applied>) {
         self.say(format!("maybe late in {place}"));
+    }
+
+    fn output(&self, call: &str, text: String) {
+        self.say(format!("{call} prints {text}"));
+    }
+
+    fn planned(&self, steps: Vec<PlanStep>) {
+        let step = |step: &PlanStep| format!("{}{}", step.title, if step.done { " (done)" } else { "" });
+        self.say(format!("planned {}", steps.iter().map(step).collect::<Vec<_>>().join(", ")));
+    }
+
+    async fn ask(&self, question: Question) -> Reply {
+        let options = match question.kind {
+            Kind::May { .. } => String::new(),
+            Kind::Answer { options } => format!(" [{}]", options.join(", ")),
+        };
+        self.say(format!("asked {}{options}", question.title));
+        self.1.lock().expect("a lock").pop().unwrap_or(Reply::Denied)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Walking the workspace as ripgrep does: `.gitignore` respected, links not followed, nothing protected.
+//! Walking the workspace as ripgrep does: `.gitignore` respected, links not followed, nothing protected and nothing that a rule denies.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -117,5 +117,81 @@ pub(super) async fn blocking<T: Send + 'static>(
         Ok(done) => done,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Err(_) => Err(Failure("stopped: the program is shutting down".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use crate::permission::{Access, Grant, Rules};
+    use crate::tool::testing::World;
+
+    #[tokio::test]
+    async fn what_a_rule_denies_is_not_walked_opened_or_listed() {
+        let files = [
+            (".env", "KEY=word"),
+            ("sub/.env", "word"),
+            ("secret/a.txt", "word"),
+            ("src/a.txt", "word"),
+            ("gen/a.txt", "word"),
+        ];
+        let mut world = World::new(&files);
+        world.link("plain", ".env");
+        world.open("secret/open.txt", "word");
+        let rules = Rules::new(
+            &["read(**)".into()],
+            &["read(**/.env)".into(), "read(secret/**)".into(), "edit(gen/**)".into()],
+        );
+        world.context.roots = world.context.roots.clone().with_rules(Arc::new(rules));
+        assert_eq!(world.ok("find", json!({"pattern": "**"})).await, "gen/a.txt\nsrc/a.txt\n");
+        assert_eq!(
+            world.ok("search", json!({"pattern": "word"})).await,
+            "gen/a.txt\n1\tword\n\nsrc/a.txt\n1\tword\n\n[2 matches in 2 files]\n"
+        );
+        assert_eq!(world.ok("list", json!({})).await, "gen/\nsecret/\nsrc/\nsub/\n");
+        for path in [".env", "plain", "sub/.env", "secret/a.txt", "secret/open.txt", "secret/new"] {
+            for (tool, arguments) in [
+                ("read", json!({ "path": path })),
+                ("search", json!({ "path": path, "pattern": "word" })),
+                ("list", json!({ "path": path })),
+                ("write", json!({ "path": path, "content": "x" })),
+                ("delete", json!({ "path": path })),
+                ("move", json!({ "from": path, "to": "x" })),
+                ("move", json!({ "from": "src/a.txt", "to": path })),
+                ("edit", json!({ "path": path, "edits": [{ "old": "word", "new": "x" }] })),
+            ] {
+                let said = world.fails(tool, arguments).await;
+                assert!(said.contains("is denied by the rule read("), "{tool} {path}: {said}");
+            }
+        }
+        world.ok("read", json!({"path": "gen/a.txt"})).await;
+        let said = world.fails("write", json!({"path": "gen/a.txt", "content": "x"})).await;
+        assert!(said.starts_with("gen/a.txt is denied by the rule edit(gen/**)"), "{said}");
+        assert_eq!((world.disk(".env"), world.disk("gen/a.txt")), ("KEY=word".to_owned(), "word".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn what_the_person_let_through_is_walked_for_that_call() {
+        let mut world = World::new(&[(".github/workflows/ci.yml", "word"), (".git/config", "word")]);
+        std::fs::create_dir_all(world.top.join("out/.git")).expect("folders");
+        for file in ["out/a.txt", "out/.git/config"] {
+            std::fs::write(world.top.join(file), "word").expect("written");
+        }
+        let roots = world.context.roots.clone();
+        let mut allow = |path: &str| {
+            let paths = vec![(world.top.join(path), Access::Read)];
+            world.context.roots = roots.clone().with_grant(Grant { paths, hosts: Vec::new() });
+        };
+        allow("out");
+        let out = world.top.join("out").to_str().expect("UTF-8").to_owned();
+        assert_eq!(world.ok("list", json!({ "path": out })).await, "a.txt\n");
+        assert_eq!(
+            world.ok("search", json!({ "path": out, "pattern": "word" })).await,
+            format!("{out}/a.txt\n1\tword\n\n[1 match in 1 file]\n")
+        );
+        assert!(world.fails("list", json!({"path": ".git"})).await.contains("is protected"));
     }
 }

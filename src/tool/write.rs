@@ -10,7 +10,7 @@ use super::{Answer, Context, Failure, Tool, read};
 use crate::disk;
 use crate::edit::Patch;
 use crate::editor::ReadError;
-use crate::permission::Access;
+use crate::permission::{Access, Want};
 
 pub(super) struct Write;
 
@@ -33,6 +33,10 @@ impl Tool for Write {
 
     fn title(&self, input: &Input) -> String {
         format!("Write {}", input.path)
+    }
+
+    fn wants(&self, input: &Input) -> Vec<Want> {
+        vec![Want::write(&input.path)]
     }
 
     async fn call(&self, input: Input, context: &Context) -> Result<Answer, Failure> {

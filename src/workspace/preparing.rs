@@ -1,11 +1,13 @@
 //! From what was asked for to what a run works with: the model, the place, the prompt, the tools.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Mutex;
 
-use super::{Ask, Target, rules};
+use super::trust::InForce;
+use super::{Ask, Target, commands, rules};
 use crate::agent::{Scope, Setup, system_prompt};
 use crate::command::{Command, Lines, TemplateContext, lazy, render};
 use crate::context::recall::Recall;
@@ -13,19 +15,26 @@ use crate::crash;
 use crate::disk;
 use crate::edit::unified;
 use crate::editor::{Editor, Place};
+use crate::hooks::Hooks;
+use crate::mcp::Servers;
 use crate::model::wire::{self, Connected};
+use crate::model::without_keys;
 use crate::model::{Item, ModelError, Provider};
-use crate::permission::{Access, Roots};
+use crate::permission::{Access, Gate, Remembered, Roots, Rules};
+use crate::process;
 use crate::protocol::{Mode, SessionId, now_ms, utc};
-use crate::session::{Known, Ready};
+use crate::session::{Known, Outlet, Ready};
 use crate::settings::{EditFormat, Settings};
-use crate::store::Rules;
+use crate::store;
 use crate::text::Snapshot;
 use crate::tool::{Reads, Registry};
 
 /// Where the connected provider stands, once there is one. Held while it is connected, so that that is done once; document
 /// changes never come here.
-pub(super) type Slot = Mutex<Option<Connected>>;
+/// One for each pair of models that a workspace's settings name: who answers and who summarises.
+pub(super) type Slot = Mutex<HashMap<Models, Connected>>;
+
+type Models = (Option<String>, Option<String>);
 
 /// The provider, connected once. A failure is not kept: the key may be there next time.
 pub(super) async fn connected(
@@ -34,11 +43,14 @@ pub(super) async fn connected(
     state: Option<&Path>,
 ) -> Result<Connected, ModelError> {
     let mut slot = slot.lock().await;
-    if let Some(connected) = slot.as_ref() {
+    // Where requests go and with which key is never a workspace's own affair.
+    let models = (settings.model.clone(), settings.compaction.model.clone());
+    if let Some(connected) = slot.get(&models) {
         return Ok(connected.clone());
     }
     let connected = wire::connect(settings.clone(), state).await?;
-    Ok(slot.insert(connected).clone())
+    slot.insert(models, connected.clone());
+    Ok(connected)
 }
 
 /// Tokens that an answer may take of what the model can hold; 0 while nobody says.
@@ -57,11 +69,23 @@ pub(super) fn with_buffers(roots: &RwLock<Roots>, editor: &dyn Editor) -> Roots 
     roots.with_buffers(buffers)
 }
 
+/// The hooks of a folder, as the settings in force there name them. What is wrong with them the person is told.
+pub(super) fn hooks(force: &InForce, folder: &str, outlet: Arc<dyn Outlet>) -> Hooks {
+    let say = move |fault: String| outlet.say(without_keys(fault).unwrap_or_else(|| "A hook failed.".into()));
+    let start = (force.start.clone(), commands::harmless(&force.settings));
+    Hooks::new(force.settings.hooks.clone(), folder.to_owned(), start, Some(Arc::new(say)))
+}
+
 /// What it takes to set a run up, once it leaves the queue.
 pub(super) struct Preparing {
     pub(super) ask: Ask,
     pub(super) mode: Mode,
-    pub(super) settings: Arc<Settings>,
+    /// What is in force in its folder.
+    pub(super) force: InForce,
+    /// What the person allowed for the session.
+    pub(super) allowed: Arc<Remembered>,
+    /// The session's folder; empty for none.
+    pub(super) folder: Arc<str>,
     pub(super) editor: Arc<dyn Editor>,
     pub(super) roots: Arc<RwLock<Roots>>,
     pub(super) reads: Arc<Reads>,
@@ -72,28 +96,42 @@ pub(super) struct Preparing {
     pub(super) recall: Arc<dyn Recall>,
     /// The state folder, where what is known of models lies.
     pub(super) state: Option<PathBuf>,
+    /// The folder's servers.
+    pub(super) servers: Arc<Servers>,
+    /// Who tells the person what is wrong.
+    pub(super) outlet: Arc<dyn Outlet>,
 }
 
 impl Preparing {
     pub(super) async fn setup(self, known: Known) -> Result<Ready, String> {
-        let connected = connected(&self.provider, &self.settings, self.state.as_deref())
+        let connected = connected(&self.provider, &self.force.settings, self.state.as_deref())
             .await
             .map_err(|error| error.to_string())?;
         let provider = connected.provider;
-        let roots = with_buffers(&self.roots, self.editor.as_ref());
+        let permissions = &self.force.settings.permissions;
+        let ruling = Arc::new(Rules::new(&permissions.allow, &permissions.deny));
+        let roots = with_buffers(&self.roots, self.editor.as_ref()).with_rules(ruling.clone());
+        let gate = Gate {
+            rules: ruling,
+            mode: self.mode,
+            sandboxed: sandbox().await.is_ok(),
+            remembered: self.allowed.clone(),
+        };
+        let hooks = hooks(&self.force, &self.folder, self.outlet.clone());
         let target = match &self.ask.target {
             None => None,
             Some(target) => Some(self.target(target, &roots).await?),
         };
         let prompt = self.prompt(target.as_ref(), &roots).await?;
-        let tools = self.tools(provider.name());
+        let tools = self.tools(provider.name()).await;
         let place = target.as_ref().map(|(place, _)| place);
         let (system, notes, rules) = self.opening(known, &tools, &roots, place).await?;
-        let max_output = max_output(&self.settings, provider.as_ref());
+        let max_output = max_output(&self.force.settings, provider.as_ref());
+        let commands = Arc::new(commands::commands(&self.force.settings));
         let setup = Setup {
             max_output,
             typed: self.typed(&prompt),
-            compaction: self.settings.compaction.clone(),
+            compaction: self.force.settings.compaction.clone(),
             summariser: connected.summariser,
             rules: rules.iter().map(|rules| rules.path.clone()).collect(),
             system,
@@ -103,10 +141,14 @@ impl Preparing {
             editor: self.editor,
             roots,
             reads: self.reads,
-            limits: self.settings.limits.clone(),
+            limits: self.force.settings.limits.clone(),
             mode: self.mode,
             conversation: self.session.to_string().into(),
             recall: self.recall,
+            gate,
+            commands,
+            verify: self.force.settings.verify.commands.clone(),
+            hooks: Arc::new(hooks),
         };
         Ok(Ready { setup, notes, rules })
     }
@@ -119,7 +161,7 @@ impl Preparing {
         tools: &Registry,
         roots: &Roots,
         target: Option<&Place>,
-    ) -> Result<(Arc<str>, Vec<Item>, Vec<Rules>), String> {
+    ) -> Result<(Arc<str>, Vec<Item>, Vec<store::Rules>), String> {
         let editor = self.editor.as_ref();
         let mut names: Vec<String> = tools.specs().iter().map(|spec| spec.name.clone()).collect();
         names.sort();
@@ -131,6 +173,7 @@ impl Preparing {
                 folders: roots.folders().iter().map(|folder| folder_name(folder)).collect(),
                 tools: names,
                 may_edit,
+                trusted: self.force.trusted,
                 rules: told.texts.into_iter().map(|(_, text)| text).collect(),
             };
             return Ok((system_prompt(&scope)?.into(), Vec::new(), told.rules));
@@ -210,17 +253,31 @@ impl Preparing {
         context
     }
 
-    /// What is on offer to a model: each gets the form of edits that it does best with.
-    fn tools(&self, model: &str) -> Registry {
-        let set = self.settings.models.get(model).and_then(|model| model.edit_format);
-        let all = Registry::all();
-        let named = match self.ask.command.as_ref().and_then(|command| command.tools.as_ref()) {
+    /// What is on offer to a model: each gets the form of edits that it does best with. Servers are started here, when the run may
+    /// use them.
+    async fn tools(&self, model: &str) -> Registry {
+        let set = self.force.settings.models.get(model).and_then(|model| model.edit_format);
+        let named = self.ask.command.as_ref().and_then(|command| command.tools.as_ref());
+        let foreign = named.is_none_or(|names| names.iter().any(|name| name.contains("__")));
+        let mut all = Registry::all();
+        if foreign && self.mode != Mode::Plan {
+            let (tools, wrong) = self.servers.tools().await;
+            wrong.into_iter().for_each(|sentence| self.outlet.say(sentence));
+            all = all.with(tools);
+        }
+        let all = match named {
             Some(names) => all.only(names),
             None => all,
         };
-        let named = named.in_form(set.unwrap_or_else(|| EditFormat::of_family(model)));
-        if self.mode == Mode::Plan { named.reading() } else { named }
+        let all = all.in_form(set.unwrap_or_else(|| EditFormat::of_family(model)));
+        if self.mode == Mode::Plan { all.reading() } else { all }
     }
+}
+
+/// Why commands cannot be held here; found out once, by starting a program.
+pub(super) async fn sandbox() -> Result<(), String> {
+    let found = tokio::task::spawn_blocking(process::sandbox).await;
+    found.unwrap_or_else(|error| Err(crash::why(&error).to_owned()))
 }
 
 /// What is in the buffers and not on disk; `None` when nothing is.

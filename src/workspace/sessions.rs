@@ -19,6 +19,8 @@ pub(super) struct Sessions {
     outlet: Arc<dyn Outlet>,
     limits: Limits,
     life: Life,
+    /// Counts how often the list of open questions has changed.
+    approvals_moved: watch::Sender<u64>,
     /// What the sessions have in common of what waits for the person.
     shared: Shared,
     /// Held while it is found out which session a command means, so that two commands find the same one.
@@ -72,10 +74,16 @@ impl Sessions {
             outlet,
             limits,
             life,
+            approvals_moved: watch::Sender::default(),
             shared: Shared::default(),
             turn: tokio::sync::Mutex::default(),
             known: Mutex::default(),
         }
+    }
+
+    /// Where sentences for the person go.
+    pub(super) fn outlet(&self) -> &Arc<dyn Outlet> {
+        &self.outlet
     }
 
     /// A sentence for the person.
@@ -468,6 +476,11 @@ impl Sessions {
         self.shared.moved()
     }
 
+    /// Told whenever the list of open questions has changed.
+    pub(super) fn approvals_moved(&self) -> watch::Receiver<u64> {
+        self.approvals_moved.subscribe()
+    }
+
     fn parts(&self, store: &Arc<dyn Store>) -> Parts {
         Parts {
             store: store.clone(),
@@ -475,6 +488,7 @@ impl Sessions {
             limits: self.limits.clone(),
             shutdown: self.life.shutdown.clone(),
             tasks: self.life.tasks.clone(),
+            approvals_moved: self.approvals_moved.clone(),
             shared: self.shared.clone(),
         }
     }

@@ -86,7 +86,7 @@ fn holds_no_key(name: &str, text: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn p9_a_key_is_in_no_event_no_record_no_log_and_no_message() {
+async fn a3_26_p9_a_key_is_in_no_event_no_record_no_log_and_no_message() {
     let (folder, state, secret) = (
         tempfile::tempdir().expect("a folder"),
         tempfile::tempdir().expect("a folder"),

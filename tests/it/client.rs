@@ -188,6 +188,8 @@ impl Client {
 
     /// The same, with a settings file.
     pub(crate) async fn start_with(setup: Setup<'_>, places: Places, change: impl FnOnce(&mut Value)) -> Self {
+        // This process is not the binary that supervisors are made of.
+        cowrite::process::supervisor_at(env!("CARGO_BIN_EXE_cowrite").into());
         let own = setup.state.is_none().then(state_folder);
         let state_folder = match (&setup.state, &own) {
             (Some(state), _) => state.clone(),

@@ -66,7 +66,7 @@ async fn tools_read_the_buffer_and_not_the_disk() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn paths_outside_and_protected_ones_are_answers_for_the_model() {
+async fn paths_outside_and_protected_ones_that_the_person_refuses_are_answers_for_the_model() {
     let folder = tempfile::tempdir().expect("a folder");
     let turns = vec![
         calls(&[
@@ -77,6 +77,13 @@ async fn paths_outside_and_protected_ones_are_answers_for_the_model() {
         says("told"),
     ];
     let client = Client::start(Setup::scripted(Personality::VsCode, folder.path(), &[("try", turns)])).await;
+    client.set_habit(|client, method, id, _| {
+        let asked = method == "window/showMessageRequest";
+        if asked {
+            client.reply(id.clone(), json!({ "title": "Deny" }));
+        }
+        asked
+    });
     let run = client.run("cowrite.run", json!({ "prompt": "try" })).await;
     assert_eq!(client.finished(&run).await["status"], "completed");
     let finished: Vec<Value> =

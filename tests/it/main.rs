@@ -1,5 +1,6 @@
 //! The integration tests: a real server in memory or as a process, and clients that behave as the real editors do.
 
+mod approvals;
 mod architecture;
 mod buffer;
 mod canary;
@@ -9,11 +10,14 @@ mod commands;
 mod compaction;
 mod corpus;
 mod crash;
+mod diagnostics;
 mod durable;
 mod edits;
 mod files;
+mod hooks;
 mod kills;
 mod lifecycle;
+mod mcp;
 mod models;
 mod personalities;
 mod process;
@@ -22,6 +26,8 @@ mod recall;
 mod review;
 mod review_forks;
 mod review_surface;
+mod run_tool;
+mod running;
 mod script;
 mod sessions;
 mod store;

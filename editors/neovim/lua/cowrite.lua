@@ -45,13 +45,16 @@ local function server_config(opts)
         on_dir(root_of(bufnr))
       end
     end,
-    capabilities = { experimental = { cowrite = { events = true } } },
+    capabilities = { experimental = { cowrite = { events = true, diagnostics = true } } },
     init_options = opts.settings,
     settings = opts.settings and { cowrite = opts.settings },
     handlers = {
       ['cowrite/event'] = function(_, params, ctx)
         require('cowrite.answer').on_event(params)
         require('cowrite.review').on_event(params, ctx.client_id)
+      end,
+      ['cowrite/diagnostics'] = function(_, params)
+        return require('cowrite.diagnostics').answer(params)
       end,
       ['workspace/applyEdit'] = function(_, params, ctx)
         return require('cowrite.edit').apply(params, ctx)

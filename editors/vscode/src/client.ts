@@ -11,6 +11,7 @@ import {
 
 import type { Answers, RunEvent } from './answer';
 import { addArguments } from './arguments';
+import { reports } from './reports';
 import { showResult } from './result';
 
 /** Cowrite's settings as the person wrote them here, in the shape of config.toml. */
@@ -49,6 +50,7 @@ export function createClient(path: string, answers: Answers): LanguageClient {
   const client = new LanguageClient('cowrite', 'Cowrite', server, options);
   client.registerFeature(new Experimental());
   client.onNotification('cowrite/event', (event: RunEvent) => answers.take(event));
+  client.onRequest('cowrite/diagnostics', reports);
   return client;
 }
 
@@ -56,7 +58,7 @@ export function createClient(path: string, answers: Answers): LanguageClient {
 class Experimental implements StaticFeature {
   fillClientCapabilities(capabilities: ClientCapabilities): void {
     const experimental = (capabilities.experimental ?? {}) as object;
-    capabilities.experimental = { ...experimental, cowrite: { events: true } };
+    capabilities.experimental = { ...experimental, cowrite: { events: true, diagnostics: true } };
   }
 
   getState(): { kind: 'static' } {

@@ -111,9 +111,9 @@ fn settings_are_told_by_file_and_line() {
     assert_eq!(of(""), "ok  settings  HOME/config.toml is not there, and need not be\n\nAll is well.\n");
     std::fs::write(&file, "").unwrap();
     assert_eq!(of(""), "ok  settings  HOME/config.toml\n\nAll is well.\n");
-    insta::assert_snapshot!(of("[limits]\nmax_turns = 0\n[hooks]\n"), @"
+    insta::assert_snapshot!(of("[limits]\nmax_turns = 0\n[commands.a]\nprompt = \"p\"\nmodel = \"m\"\n"), @"
     FAULT  settings  HOME/config.toml:2:13: limits.max_turns: expected a whole number of at least 1, found 0
-    note   settings  HOME/config.toml:3:2: hooks: [hooks] is not supported by this version and is ignored
+    note   settings  HOME/config.toml:5:1: commands.a.model: not supported by this version (the command \"a\" is not used)
 
     One thing is to be mended.
     ");

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::{FutureExt as _, StreamExt as _};
 
 use super::{Failure, Job, Made, Outcome, Shared, Summary, Underway};
-use crate::model::{Assembler, Block, Item, Provider, Request, StreamEvent, Turn};
+use crate::model::{Assembler, Block, Item, Provider, Request, StopReason, StreamEvent, Turn};
 use crate::protocol::Usage;
 
 /// Tokens below which a summariser takes in too little for its task and a few entries of the transcript, by estimate.
@@ -77,6 +77,27 @@ async fn made(job: Job, model: String, spent: Arc<Spent>) -> Result<Made, String
     let origin = job.items.get(..job.cut.covers).ok_or("the history is shorter than what was to be summarised")?;
     let origin = Arc::from(origin);
     let (items, cut, before, budget) = (&job.items, &job.cut, job.before.as_deref(), &job.budget);
+    let brought = match &job.ask_first {
+        Some(first) => first.ask(job.reason, job.used, job.focus.as_deref()).await?,
+        None => None,
+    };
+    if let Some(text) = brought {
+        let turn = Turn {
+            origin: String::new(),
+            blocks: vec![Block::Text { text, raw: None }],
+            stop: StopReason::End,
+            usage: Usage::default(),
+            cut_calls: Vec::new(),
+        };
+        let mut summary = Summary::accept(&turn, items, cut, before, budget)?;
+        for rules in &job.rules {
+            summary.facts.ruled(rules);
+        }
+        let Job { reason, run, cut, budget, .. } = job;
+        let summary = Arc::new(summary);
+        let (model, sent, usage) = (String::new(), 0, Usage::default());
+        return Ok(Made { reason, run, summary, origin, cut, budget, model, sent, usage });
+    }
     let room = room(&job);
     if budget.estimated(room).min(room) < LEAST_ROOM {
         return Err(format!(

@@ -153,6 +153,7 @@ fn job(reason: Reason, provider: &Arc<Played>) -> Job {
         budget: budget(),
         cooldown: Duration::from_secs(60),
         max_attempts: 100,
+        ask_first: None,
         timeout: Duration::from_secs(120),
     }
 }
@@ -605,6 +606,42 @@ async fn c10_whatever_is_done_in_whatever_order_nothing_is_harmed() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         for provider in &providers {
             assert_eq!(Arc::strong_count(&provider.open), 1, "no request goes on that nobody waits for");
+        }
+    }
+}
+
+/// Answers in a hook's place.
+struct First(Result<Option<String>, String>);
+
+#[async_trait::async_trait]
+impl BeforeSummary for First {
+    async fn ask(&self, reason: Reason, _: u64, _: Option<&str>) -> Result<Option<String>, String> {
+        assert_eq!(reason, Reason::Command);
+        self.0.clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c24_who_is_asked_first_may_stop_a_summary_or_bring_it() {
+    for (answer, expected) in [
+        (Ok(None), Ok("A summary.")),
+        (Ok(Some("Brought by a hook.".to_owned())), Ok("Brought by a hook.")),
+        (
+            Err("a hook stopped it: not now".to_owned()),
+            Err("the summary could not be made: a hook stopped it: not now"),
+        ),
+    ] {
+        let (asks, provider) = (matches!(answer, Ok(None)), provider(said("A summary.")));
+        let compactor = compactor();
+        let job = Job { ask_first: Some(Arc::new(First(answer))), ..job(Reason::Command, &provider) };
+        compactor.start(job).unwrap();
+        match (outcome(&compactor).await, expected) {
+            (Ok(made), Ok(told)) => {
+                assert_eq!((made.summary.told.as_str(), made.sent), (told, u64::from(asks)));
+                assert_eq!(made.summary.facts.rules, ["AGENTS.md"]);
+            }
+            (Err(failed), Err(why)) => assert_eq!(failed.failure.to_string(), why),
+            (outcome, expected) => panic!("{outcome:?}, not {expected:?}"),
         }
     }
 }

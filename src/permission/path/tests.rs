@@ -66,6 +66,7 @@ fn say(roots: &Roots, given: &str, access: Access) -> Said {
         Err(Denied::Outside(_)) => Said::Outside,
         Err(Denied::Protected(_)) => Said::Protected,
         Err(Denied::Malformed { .. }) => Said::Malformed,
+        Err(Denied::Rule { .. }) => unreachable!("there are no rules here"),
     }
 }
 

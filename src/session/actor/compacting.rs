@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Actor, answer};
+use crate::agent::before_summary;
 use crate::context::{Budget, Failed, Job, Made, Outcome, Reason, Stale, Window};
 use crate::model::Item;
 use crate::protocol::{Aside, Event, Usage};
@@ -138,7 +139,9 @@ impl Actor {
     }
 
     fn begin(&mut self, compact: Compact) -> Result<(), String> {
-        let Compact { summariser, focus, limit, settings } = compact;
+        let Compact { summariser, focus, limit, settings, hooks } = compact;
+        let run = self.live.as_ref().map(|live| live.run.to_string());
+        let ask_first = before_summary(&hooks, run, &self.session.to_string(), &summariser);
         let window = self.state.window();
         let context = window.used(limit);
         let limit = limit.unwrap_or(UNKNOWN.max(context.used));
@@ -158,6 +161,7 @@ impl Actor {
             cooldown: Duration::from_secs(settings.cooldown_seconds),
             timeout: Duration::from_secs(settings.timeout_seconds),
             max_attempts: settings.max_attempts,
+            ask_first,
         };
         self.compactor.start(job).map_err(|why| why.to_string())?;
         let reason = Reason::Command.word().to_owned();

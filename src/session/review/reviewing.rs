@@ -432,6 +432,11 @@ impl Editor for Reviewing {
         is_kept
     }
 
+    async fn save(&self, places: &[Place]) -> Vec<Place> {
+        // What is only proposed is in no buffer.
+        self.real.save(places).await
+    }
+
     fn uri(&self, place: &Place) -> String {
         self.real.uri(place)
     }

@@ -15,8 +15,16 @@ impl RunSnapshot {
             }
             Event::Verifying { .. } if self.status != RunStatus::Verifying => {
                 self.status = self.status.to(RunStatus::Verifying)?;
+                // What was found before the model mended it is over.
+                self.verification = None;
             }
-            Event::Verified { summary, .. } => self.verification = Some(summary.clone()),
+            Event::Verified { command, summary, .. } => {
+                let all = self.verification.get_or_insert_default();
+                if !all.is_empty() {
+                    all.push('\n');
+                }
+                all.push_str(&format!("{command}: {summary}"));
+            }
             Event::TurnStarted { .. } if self.status == RunStatus::Verifying => {
                 self.status = self.status.to(RunStatus::Executing)?;
             }

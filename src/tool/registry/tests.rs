@@ -19,19 +19,24 @@ fn schemas_are_plain_and_fixed() {
         })
         .collect();
     assert_snapshot!(shown.join("\n"), @r##"
+    ask {"additionalProperties":false,"properties":{"options":{"default":[],"items":{"type":"string"},"maxItems":6,"type":"array"},"question":{"type":"string"}},"required":["question"],"type":"object"}
     delete {"additionalProperties":false,"properties":{"path":{"type":"string"}},"required":["path"],"type":"object"}
+    diagnostics {"additionalProperties":false,"properties":{"path":{"type":"string"}},"type":"object"}
     edit {"additionalProperties":false,"properties":{"edits":{"items":{"additionalProperties":false,"properties":{"all":{"type":"boolean"},"line":{"minimum":0,"type":"integer"},"new":{"type":"string"},"old":{"type":"string"}},"required":["old","new"],"type":"object"},"minItems":1,"type":"array"},"path":{"type":"string"}},"required":["path","edits"],"type":"object"}
+    fetch {"additionalProperties":false,"properties":{"url":{"type":"string"}},"required":["url"],"type":"object"}
     find {"additionalProperties":false,"properties":{"pattern":{"type":"string"}},"required":["pattern"],"type":"object"}
     list {"additionalProperties":false,"properties":{"path":{"type":"string"}},"type":"object"}
     move {"additionalProperties":false,"properties":{"from":{"type":"string"},"to":{"type":"string"}},"required":["from","to"],"type":"object"}
     patch {"additionalProperties":false,"properties":{"patch":{"type":"string"}},"required":["patch"],"type":"object"}
+    plan {"additionalProperties":false,"properties":{"steps":{"items":{"additionalProperties":false,"properties":{"done":{"default":false,"type":"boolean"},"title":{"type":"string"}},"required":["title"],"type":"object"},"maxItems":50,"minItems":1,"type":"array"}},"required":["steps"],"type":"object"}
     read {"additionalProperties":false,"properties":{"end_line":{"minimum":1,"type":"integer"},"path":{"type":"string"},"start_line":{"minimum":1,"type":"integer"}},"required":["path"],"type":"object"}
     recall {"additionalProperties":false,"properties":{"query":{"type":"string"}},"required":["query"],"type":"object"}
+    run {"additionalProperties":false,"properties":{"command":{"type":"string"},"cwd":{"type":"string"},"timeout_seconds":{"minimum":0,"type":"integer"}},"required":["command"],"type":"object"}
     search {"additionalProperties":false,"properties":{"glob":{"type":"string"},"path":{"type":"string"},"pattern":{"type":"string"}},"required":["pattern"],"type":"object"}
     write {"additionalProperties":false,"properties":{"content":{"type":"string"},"path":{"type":"string"}},"required":["path","content"],"type":"object"}
     "##);
     let all = serde_json::to_string(&specs.iter().map(|spec| spec.schema.clone()).collect::<Vec<_>>()).expect("JSON");
-    for noise in ["$ref", "$schema", "$defs", "\"title\"", "null", "\"format\""] {
+    for noise in ["$ref", "$schema", "$defs", "\"title\":\"", "null", "\"format\""] {
         assert!(!all.contains(noise), "{noise} in {all}");
     }
 }
@@ -48,12 +53,21 @@ fn strip(schema: &mut Value) {
 fn tools_are_chosen_by_name_and_by_access() {
     let names = |registry: &Registry| registry.names();
     let all = Registry::all();
-    assert_eq!(names(&all), "delete, edit, find, list, move, patch, read, recall, search, write");
-    assert_eq!(names(&all.reading()), "find, list, read, recall, search");
+    assert_eq!(
+        names(&all),
+        "ask, delete, diagnostics, edit, fetch, find, list, move, patch, plan, read, recall, run, search, write"
+    );
+    assert_eq!(names(&all.reading()), "ask, diagnostics, fetch, find, list, plan, read, recall, search");
     assert_eq!(names(&all.only(&["write".into(), "read".into(), "shell".into()])), "read, write");
     let (old_and_new, patch) = (all.in_form(EditFormat::StrReplace), all.in_form(EditFormat::Patch));
-    assert_eq!(names(&old_and_new), "delete, edit, find, list, move, read, recall, search, write");
-    assert_eq!(names(&patch), "delete, find, list, move, patch, read, recall, search, write");
+    assert_eq!(
+        names(&old_and_new),
+        "ask, delete, diagnostics, edit, fetch, find, list, move, plan, read, recall, run, search, write"
+    );
+    assert_eq!(
+        names(&patch),
+        "ask, delete, diagnostics, fetch, find, list, move, patch, plan, read, recall, run, search, write"
+    );
     for named in ["edit", "patch"] {
         let only = |form| names(&all.only(&["read".into(), named.into()]).in_form(form));
         assert_eq!(only(EditFormat::StrReplace), "edit, read");
@@ -154,11 +168,11 @@ async fn an_unknown_tool_and_plan_mode_are_answers() {
     let mut world = World::new(&[("a.txt", "")]);
     assert_eq!(
         world.fails("shell", json!({})).await,
-        "There is no tool shell. There are: delete, edit, find, list, move, patch, read, recall, search, write"
+        "There is no tool shell. There are: ask, delete, diagnostics, edit, fetch, find, list, move, patch, plan, read, recall, run, search, write"
     );
     world.context.mode = Mode::Plan;
     let said = world.fails("write", json!({"path": "a.txt", "content": "x"})).await;
-    assert_eq!(said, "write changes files, and in plan mode nothing is changed. Say what you would change.");
+    assert_eq!(said, "write may change something, and in plan mode nothing is changed. Say what you would change.");
     assert_eq!(world.disk("a.txt"), "");
     world.ok("read", json!({"path": "a.txt"})).await;
 }
@@ -180,6 +194,10 @@ impl Tool for Odd {
 
     fn title(&self, _: &OddInput) -> String {
         "Odd".into()
+    }
+
+    fn wants(&self, _: &OddInput) -> Vec<Want> {
+        Vec::new()
     }
 
     async fn call(&self, input: OddInput, _: &Context) -> Result<Answer, Failure> {

@@ -5,21 +5,37 @@ use crate::settings::{Layer, LayerName, merge};
 use crate::store::Hash;
 use crate::workspace::testing::World;
 
+struct Silent;
+
+#[async_trait::async_trait]
+impl Outlet for Silent {
+    fn tell(&self, _: crate::session::Told) {}
+    fn say(&self, _: String) {}
+    fn has_room(&self) -> bool {
+        true
+    }
+    async fn room(&self) {}
+}
+
 /// Sets a run up as the session does: a bare prompt, in this mode.
 async fn set_up(world: &Arc<World>, mode: Mode, known: Known) -> Result<Ready, String> {
     let text = "model = \"scripted/demo\"\n[providers.scripted]\nkind = \"script\"\n";
     let settings = merge(&[Layer::toml(LayerName::User, Path::new("config.toml"), text)]).settings;
     let preparing = Preparing {
+        force: InForce { settings: Arc::new(settings), trusted: true, start: std::env::temp_dir() },
+        allowed: Arc::default(),
+        folder: "".into(),
         state: None,
         session: SessionId::new(),
         recall: Arc::new(NoRecall),
         ask: Ask { command: None, prompt: Some("Go on.".into()), target: None, session: None, mode: None },
         mode,
-        settings: Arc::new(settings),
         editor: world.clone(),
         roots: Arc::new(RwLock::new(world.roots.clone())),
         reads: Arc::default(),
         provider: Arc::default(),
+        servers: Arc::default(),
+        outlet: Arc::new(Silent),
     };
     preparing.setup(known).await
 }
@@ -55,9 +71,14 @@ async fn s2_the_first_run_renders_the_prompt_with_the_rules_and_says_what_it_gav
     assert!(system.contains("Use tabs."), "{system}");
     assert!(system.contains(&format!("Today is {}", &utc(now_ms())[..10])), "{system}");
     assert!(system.contains("Workspace: ws."), "{system}");
-    assert!(system.contains("Tools: delete, edit, find, list, move, read, recall, search, write."), "{system}");
+    assert!(
+        system.contains(
+            "Tools: ask, delete, diagnostics, edit, fetch, find, list, move, plan, read, recall, run, search, write."
+        ),
+        "{system}"
+    );
     assert!(ready.notes.is_empty());
-    assert_eq!(ready.rules, [Rules { path: "AGENTS.md".into(), hash: Hash::of(b"Use tabs.\n") }]);
+    assert_eq!(ready.rules, [store::Rules { path: "AGENTS.md".into(), hash: Hash::of(b"Use tabs.\n") }]);
 }
 
 #[tokio::test]
@@ -72,14 +93,14 @@ async fn s3_a_later_run_uses_the_prompt_as_it_is_and_hears_of_other_tools() {
 
     let plan = ready(&world, Mode::Plan, known.clone()).await;
     assert_eq!(&*plan.setup.system, "The words of then.");
-    insta::assert_snapshot!(said(&plan.notes), @"In this run these tools are on offer: find, list, read, recall, search. Files cannot be changed in it: explain what should change instead.");
+    insta::assert_snapshot!(said(&plan.notes), @"In this run these tools are on offer: ask, diagnostics, fetch, find, list, plan, read, recall, search. Files cannot be changed in it: explain what should change instead.");
 
     let standing = |item: &Item| matches!(item, Item::User { said: Said::Standing { about }, .. } if about == "the tools on offer");
     assert!(plan.notes.iter().all(standing), "it survives compactions: {:?}", plan.notes);
 
     let asked_first = Known { tools: vec!["read".into()], ..known };
     let edit = ready(&world, Mode::Edit, asked_first).await;
-    insta::assert_snapshot!(said(&edit.notes), @"In this run these tools are on offer: delete, edit, find, list, move, read, recall, search, write. Files may be changed in it.");
+    insta::assert_snapshot!(said(&edit.notes), @"In this run these tools are on offer: ask, delete, diagnostics, edit, fetch, find, list, move, plan, read, recall, run, search, write. Files may be changed in it.");
 }
 
 #[tokio::test]

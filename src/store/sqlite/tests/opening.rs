@@ -50,7 +50,7 @@ async fn refused(folder: &Path) -> String {
 }
 
 #[tokio::test]
-async fn files_are_the_persons_alone() {
+async fn a3_27_files_are_the_persons_alone() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
     let store = open(&folder).await;
@@ -198,7 +198,7 @@ async fn a_file_that_somebody_holds_is_waited_for_and_then_named() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_somebody_else_is_left_alone() {
+async fn a3_27_what_belongs_to_somebody_else_is_left_alone() {
     if !rustix::process::geteuid().is_root() {
         println!("skipped: only root can give a file away");
         return;
@@ -247,7 +247,7 @@ async fn many_may_open_at_once() {
 
 /// Whatever byte of the first page is wrong: the file opens, or is moved aside whole, or the sentence says why not.
 #[tokio::test]
-async fn any_wrong_byte_in_the_first_page_is_survived() {
+async fn a3_28_any_wrong_byte_in_the_first_page_is_survived() {
     let (folder, _) = kept().await;
     let whole = fs::read(folder.path().join("sessions.db")).unwrap();
     let step = 4096 / super::rounds(4096) as usize;

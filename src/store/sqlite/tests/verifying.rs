@@ -251,7 +251,7 @@ async fn campaign_s5_no_wrong_byte_in_a_page_of_records_is_overlooked_and_none_i
 }
 
 #[tokio::test]
-async fn a_damaged_record_is_not_read_as_a_whole_one() {
+async fn a3_28_a_damaged_record_is_not_read_as_a_whole_one() {
     let (folder, pens) = something_of_everything().await;
     let id = pens[0].session.to_string();
     let sql = format!(

@@ -1,0 +1,241 @@
+//! Protected names in a workspace: what there is before a command, and what there is after it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::permission::{Roots, is_protected};
+
+/// Files that hold keys, wherever they lie in a workspace.
+const KEYS: &[&str] = &[".envrc", ".npmrc"];
+/// A workspace with more entries is not looked through, so that nothing runs in it.
+const MOST: usize = 3_000_000;
+/// A longer file is another one whenever it is not the same file.
+const LONGEST: u64 = 1 << 20;
+
+/// What stands in a workspace.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    pub(super) protected: BTreeMap<PathBuf, Mark>,
+    pub(super) hidden: Vec<PathBuf>,
+    /// What could not be looked at, and why.
+    pub(super) unseen: Vec<(PathBuf, String)>,
+}
+
+/// A file or a folder, whatever it is called.
+pub(super) type Id = (u64, u64);
+
+/// What tells whether a name still stands for the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    pub(super) file: Id,
+    /// The folder that what is protected counts for: that of `AGENTS.md`, and of the `.cargo` that a `config.toml` is in.
+    pub(super) holder: Option<Id>,
+    /// What it says, when it is a link: nothing else keeps those from being replaced.
+    pub(super) link: Option<PathBuf>,
+    /// Where it leads; nowhere when what it leads to is not there.
+    pub(super) leads: Option<Id>,
+    /// What is in it, when it is a file that nobody else holds by another name.
+    pub(super) content: Option<[u8; 32]>,
+}
+
+impl Mark {
+    fn of(path: &Path) -> io::Result<Self> {
+        let found = path.symlink_metadata()?;
+        let link = found.is_symlink().then(|| path.read_link()).transpose()?;
+        let leads = path.metadata().ok();
+        let own = path.file_name().is_some_and(|name| is_protected(Path::new(name)) || is_half(Path::new(name)));
+        let holder = path.ancestors().nth(if own { 1 } else { 2 }).and_then(|above| above.symlink_metadata().ok());
+        let content = leads.as_ref().filter(|leads| leads.is_file() && leads.len() <= LONGEST && is_single(leads));
+        let content = content.and_then(|_| fs::read(path).ok()).map(|bytes| Sha256::digest(bytes).into());
+        Ok(Self {
+            file: identity(&found),
+            holder: holder.as_ref().map(identity),
+            link,
+            leads: leads.as_ref().map(identity),
+            content,
+        })
+    }
+}
+
+#[cfg(unix)]
+fn identity(found: &fs::Metadata) -> Id {
+    use std::os::unix::fs::MetadataExt;
+    (found.dev(), found.ino())
+}
+
+#[cfg(not(unix))]
+fn identity(found: &fs::Metadata) -> Id {
+    (0, found.len())
+}
+
+#[cfg(unix)]
+fn is_single(found: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(found) == 1
+}
+
+#[cfg(not(unix))]
+fn is_single(_found: &fs::Metadata) -> bool {
+    false
+}
+
+/// Whether something in a folder of that name is protected. A link of that name is, for nobody looks for what is behind it.
+fn is_half(name: &Path) -> bool {
+    ["config", "workflows"].iter().any(|inner| is_protected(&name.join(inner)))
+}
+
+/// What is to be done with a folder that cannot be looked into.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shut {
+    /// Nothing: it is the person's.
+    Leave,
+    /// It was open before the command, so it is opened again.
+    Open,
+}
+
+impl Names {
+    /// Those of a workspace before a command. Links are not followed.
+    ///
+    /// # Errors
+    /// It is too large, or some of it cannot be looked at.
+    pub(super) fn found(roots: &Roots) -> Result<Self, String> {
+        let names = Self::look(roots, Shut::Leave, MOST).ok_or_else(|| {
+            format!("the workspace has more than {MOST} files, too many to keep its protected names from a command")
+        })?;
+        match names.unseen.first() {
+            None => Ok(names),
+            Some((path, why)) => Err(format!(
+                "{} cannot be looked at ({why}), and what is protected in there would not be kept from a command: tell the person to make \
+                 it readable for them (chmod u+rwx) or to move it out of the workspace",
+                path.display()
+            )),
+        }
+    }
+
+    /// Those of a workspace after a command, which may have made as much as it liked, and shut what it liked.
+    pub(super) fn left(roots: &Roots) -> Self {
+        Self::look(roots, Shut::Open, usize::MAX).unwrap_or_default()
+    }
+
+    fn look(roots: &Roots, shut: Shut, most: usize) -> Option<Self> {
+        let mut names = Self { hidden: roots.denied_whole(), ..Self::default() };
+        // Each with whether it is protected: what is hidden may lie in there too.
+        let mut folders: Vec<(PathBuf, bool)> = Vec::new();
+        for root in roots.folders() {
+            let guarded = is_protected(root);
+            if guarded {
+                names.add(root.clone());
+            }
+            folders.push((root.clone(), guarded));
+        }
+        let mut count = 0;
+        while let Some((folder, guarded)) = folders.pop() {
+            if guarded && shut == Shut::Open {
+                continue;
+            }
+            let entries = match entries(&folder) {
+                Err(error) if !is_gone(&error) && shut == Shut::Open => opened(&folder).and_then(|_| entries(&folder)),
+                entries => entries,
+            };
+            let entries = match entries {
+                Ok(entries) => entries,
+                Err(error) => {
+                    // A command can write in no protected folder, and open none.
+                    if !guarded && !is_gone(&error) && !is_closed(&folder) {
+                        names.unseen.push((folder, error.to_string()));
+                    }
+                    continue;
+                }
+            };
+            for (name, kind) in entries {
+                count += 1;
+                if count > most {
+                    return None;
+                }
+                let path = folder.join(&name);
+                if KEYS.iter().any(|key| name == *key) || !kind.is_dir() && roots.denies_reading(&path) {
+                    names.hidden.push(path.clone());
+                }
+                // What is above was looked at before; some names count only within another.
+                let above = folder.file_name().map(Path::new).unwrap_or(Path::new(""));
+                let protected = is_protected(&above.join(&name)) || kind.is_symlink() && is_half(Path::new(&name));
+                if protected && !guarded {
+                    names.add(path.clone());
+                }
+                if kind.is_dir() {
+                    folders.push((path, guarded || protected));
+                }
+            }
+        }
+        Some(names)
+    }
+
+    fn add(&mut self, path: PathBuf) {
+        match Mark::of(&path) {
+            Ok(mark) => drop(self.protected.insert(path, mark)),
+            Err(error) if is_gone(&error) => {}
+            Err(error) => self.unseen.push((path, error.to_string())),
+        }
+    }
+}
+
+/// What is in a folder that can be read and gone through.
+fn entries(folder: &Path) -> io::Result<Vec<(OsString, fs::FileType)>> {
+    folder.join(".").symlink_metadata()?;
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        match entry.file_type() {
+            Ok(kind) => found.push((entry.file_name(), kind)),
+            Err(error) if is_gone(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Gives the owner all rights over a file or a folder, which is no link; its mode before.
+///
+/// # Errors
+/// It is somebody else's.
+#[cfg(unix)]
+pub(super) fn opened(path: &Path) -> io::Result<fs::Permissions> {
+    use std::os::unix::fs::PermissionsExt;
+    let found = path.symlink_metadata()?;
+    let before = found.permissions();
+    let more = if found.is_dir() { 0o700 } else { 0o400 };
+    if !found.is_symlink() && before.mode() & more != more {
+        fs::set_permissions(path, fs::Permissions::from_mode(before.mode() | more))?;
+    }
+    Ok(before)
+}
+
+#[cfg(not(unix))]
+pub(super) fn opened(path: &Path) -> io::Result<fs::Permissions> {
+    Ok(path.symlink_metadata()?.permissions())
+}
+
+/// Whether a folder is somebody else's and lets this user neither write in it nor go through it: no command can make anything there.
+#[cfg(unix)]
+fn is_closed(folder: &Path) -> bool {
+    use rustix::fs::{Access, access};
+    use std::os::unix::fs::MetadataExt;
+    let others = folder.symlink_metadata().is_ok_and(|found| found.uid() != rustix::process::geteuid().as_raw());
+    others && access(folder, Access::WRITE_OK).is_err() && access(folder, Access::EXEC_OK).is_err()
+}
+
+#[cfg(not(unix))]
+fn is_closed(_folder: &Path) -> bool {
+    false
+}
+
+#[cfg(all(test, unix))]
+mod tests;

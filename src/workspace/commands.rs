@@ -1,0 +1,89 @@
+//! What the commands of a run are held to, as the settings and this machine say it.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use crate::model::without_keys;
+use crate::process;
+use crate::settings::Settings;
+use crate::tool::Commands;
+
+/// What in a home folder opens doors elsewhere.
+const KEYS: &[&str] = &[
+    ".ssh",
+    ".aws",
+    ".azure",
+    ".gnupg",
+    ".kube",
+    ".netrc",
+    ".npmrc",
+    ".yarnrc",
+    ".yarnrc.yml",
+    ".pypirc",
+    ".pgpass",
+    ".my.cnf",
+    ".git-credentials",
+    ".password-store",
+    ".envrc",
+    ".bash_history",
+    ".zsh_history",
+    ".docker/config.json",
+    ".cargo/credentials",
+    ".cargo/credentials.toml",
+    ".gem/credentials",
+    ".m2/settings.xml",
+    ".gradle/gradle.properties",
+    ".terraform.d/credentials.tfrc.json",
+    ".config/cowrite",
+    ".config/gh",
+    ".config/git/credentials",
+    ".config/gcloud",
+    ".config/hub",
+    ".config/op",
+    ".config/rclone",
+    ".config/age",
+    ".config/sops",
+    ".local/state/cowrite",
+    ".local/share/cowrite",
+    ".local/share/keyrings",
+    ".mozilla",
+    ".config/google-chrome",
+    ".config/chromium",
+    "Library/Keychains",
+];
+
+/// Where programs of this machine listen that do as they are told.
+const SOCKETS: &[&str] = &["/run/docker.sock", "/var/run/docker.sock", "/run/podman", "/run/containerd"];
+
+/// What commands get of this process's environment, and what they do not see.
+pub(super) fn commands(settings: &Settings) -> Commands {
+    let all: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let secrets = secrets(settings, &all);
+    let home = dirs::home_dir();
+    let hidden = home.iter().flat_map(|home| KEYS.iter().map(|key| home.join(key)));
+    let hidden: Vec<PathBuf> = hidden.chain(SOCKETS.iter().map(PathBuf::from)).collect();
+    Commands {
+        network: settings.permissions.network,
+        env: process::environment(all, &settings.permissions.env, &secrets),
+        hidden,
+    }
+}
+
+/// What of this process's environment is nobody's secret.
+pub(super) fn harmless(settings: &Settings) -> Vec<(OsString, OsString)> {
+    let all: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    let secrets = secrets(settings, &all);
+    process::environment(all, &[], &secrets)
+}
+
+/// Values of variables that hold a key, whatever they are called.
+fn secrets(settings: &Settings, all: &[(OsString, OsString)]) -> Vec<String> {
+    let named = |name: &OsStr| {
+        let own = settings.providers.values().filter_map(|provider| provider.api_key_env.as_deref());
+        name.to_string_lossy().to_ascii_uppercase().ends_with("_API_KEY") || own.into_iter().any(|own| name == own)
+    };
+    let held = |value: &str| without_keys(value.to_owned()).is_none_or(|without| without != value);
+    let values = all.iter().map(|(name, value)| (name, value.to_string_lossy()));
+    let secret = values.filter(|(name, value)| !value.is_empty() && (named(name) || held(value)));
+    secret.map(|(_, value)| value.into_owned()).collect()
+}
