@@ -25,6 +25,8 @@ pub(super) struct Ended {
     pub(super) title: Arc<str>,
     /// Whether it changed anything: the person sees that already.
     pub(super) edited: bool,
+    /// Whether documents changed meanwhile: the person is at work, and their keys must not go anywhere else.
+    pub(super) typed: bool,
     pub(super) text: Option<String>,
     pub(super) error: Option<String>,
     /// What the run leaves for the person to decide on, as a sentence.
@@ -47,7 +49,7 @@ impl Answers {
     /// Shows how a run ended. Goes on as a task of its own: the pump does not wait for the client.
     pub(super) fn show(self: &Arc<Self>, client: &Client, tasks: &TaskTracker, ended: Ended) {
         let (answers, client) = (self.clone(), client.clone());
-        let Ended { run, title, edited, text, error, waits, progress } = ended;
+        let Ended { run, title, edited, typed, text, error, waits, progress } = ended;
         // Ends with the time limits of its requests.
         tasks.spawn(async move {
             if let Some(progress) = progress {
@@ -59,10 +61,19 @@ impl Answers {
                 let error = waits.map_or_else(|| error.clone(), |waits| format!("{error}\n{waits}"));
                 return client.message(MessageType::ERROR, &format!("Cowrite: {error}")).await;
             }
-            if let Some(text) = text.filter(|text| !text.trim().is_empty())
-                && (edited || !answers.opened(&client, run, &title, &text).await)
-            {
-                client.message(MessageType::INFO, &format!("Cowrite: {}", shortened(&text))).await;
+            if let Some(text) = text.filter(|text| !text.trim().is_empty()) {
+                let document = if edited { None } else { answers.document(&client, run, &title, &text).await };
+                let said = match &document {
+                    Some(document) if opened(&client, document, typed).await => None,
+                    Some(document) => {
+                        let path = uri::to_path(document).unwrap_or_default();
+                        Some(format!("{} (all of it is in {})", shortened(&text), path.display()))
+                    }
+                    None => Some(shortened(&text)),
+                };
+                if let Some(said) = said {
+                    client.message(MessageType::INFO, &format!("Cowrite: {said}")).await;
+                }
             }
             // Last, for where only the last message can be seen.
             if let Some(waits) = waits {
@@ -78,16 +89,12 @@ impl Answers {
         self.written(format!("{run}-{:08x}.diff", hasher.finish() & 0xffff_ffff), diff.to_owned()).await
     }
 
-    /// Whether the answer stands before the person as a document.
-    async fn opened(self: &Arc<Self>, client: &Client, run: RunId, title: &str, text: &str) -> bool {
+    /// An answer as a document, for a client that opens documents.
+    async fn document(self: &Arc<Self>, client: &Client, run: RunId, title: &str, text: &str) -> Option<Uri> {
         if !client.caps().show_document {
-            return false;
+            return None;
         }
-        let document = format!("# {title}\n\n{}\n", text.trim_end());
-        match self.written(format!("{run}.md"), document).await {
-            Some(uri) => client.show_document(uri).await.unwrap_or(false),
-            None => false,
-        }
+        self.written(format!("{run}.md"), format!("# {title}\n\n{}\n", text.trim_end())).await
     }
 
     /// Where a document now is, when it could be written.
@@ -113,6 +120,14 @@ impl Answers {
         file.persist(&path).map_err(|error| error.error)?;
         Ok(path)
     }
+}
+
+/// Whether an answer stands before the person. Not in the way of one who types: the keys would go into it.
+async fn opened(client: &Client, document: &Uri, typed: bool) -> bool {
+    if typed && !client.caps().opens_aside {
+        return false;
+    }
+    client.show_document(document.clone(), !typed).await.unwrap_or(false)
 }
 
 /// Takes the oldest answers away; ids sort by time. What cannot be removed now is tried again next time.

@@ -43,6 +43,8 @@ pub(super) struct Caps {
     pub(super) progress: bool,
     /// Whether documents can be opened.
     pub(super) show_document: bool,
+    /// Whether one can be opened beside what the person works on, without taking the keyboard there.
+    pub(super) opens_aside: bool,
     /// Whether code lenses are shown.
     pub(super) code_lens: bool,
     /// Whether they are asked for anew when the server says so.
@@ -98,6 +100,8 @@ impl Caps {
             hides_command_errors: helix,
             progress: window.and_then(|window| window.work_done_progress).unwrap_or(false),
             show_document: window.and_then(|window| window.show_document.as_ref()).is_some_and(|show| show.support),
+            // Helix goes to what it opens, in a split or not.
+            opens_aside: !helix,
             code_lens,
             refreshes_lenses: workspace
                 .and_then(|workspace| workspace.code_lens.as_ref())

@@ -128,8 +128,8 @@ impl Client {
         self.ask::<WorkDoneProgressCreate>(WorkDoneProgressCreateParams { token }, PROGRESS).await
     }
 
-    pub(super) async fn show_document(&self, uri: Uri) -> Result<bool, Unanswered> {
-        let params = ShowDocumentParams { uri, external: None, take_focus: Some(true), selection: None };
+    pub(super) async fn show_document(&self, uri: Uri, take_focus: bool) -> Result<bool, Unanswered> {
+        let params = ShowDocumentParams { uri, external: None, take_focus: Some(take_focus), selection: None };
         self.ask::<ShowDocument>(params, DOCUMENT).await.map(|result| result.success)
     }
 

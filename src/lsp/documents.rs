@@ -29,6 +29,8 @@ struct Inner {
     open: HashMap<String, Open>,
     /// Grows with every use, to tell which document was used last.
     clock: u64,
+    /// Change notifications so far.
+    changes: u64,
 }
 
 struct Open {
@@ -55,6 +57,7 @@ impl Documents {
     pub(super) fn change(&self, uri: &str, version: i32, changes: &[ContentChange]) -> bool {
         let mut inner = self.lock();
         let (encoding, used) = (inner.encoding, inner.tick());
+        inner.changes += 1;
         let Some(open) = inner.open.get_mut(uri) else { return false };
         self.changed.notify_one();
         open.used = used;
@@ -70,6 +73,11 @@ impl Documents {
             let _ = watcher.send(Report { changes: seen.clone() });
         }
         true
+    }
+
+    /// How often any document was changed so far.
+    pub(super) fn changes(&self) -> u64 {
+        self.lock().changes
     }
 
     /// Closes a document; those who watch it hear of it by the end of their channel.

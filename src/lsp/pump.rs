@@ -10,6 +10,7 @@ use tower_lsp::ls_types::MessageType;
 
 use super::answer::{Answers, Ended};
 use super::client::{Client, CowriteEvent};
+use super::documents::Documents;
 use super::progress::{Progress, compacted};
 use super::review;
 use crate::protocol::{Envelope, Event, RunId, RunStatus, SessionId};
@@ -70,6 +71,7 @@ impl Pump {
         self: Arc<Self>,
         client: Client,
         answers: Arc<Answers>,
+        documents: Arc<Documents>,
         workspace: Arc<OnceLock<Workspace>>,
     ) {
         let mut shown = Shown::default();
@@ -84,7 +86,8 @@ impl Pump {
             match next {
                 Some(Waits::Event(told)) => {
                     let waits = workspace.get().and_then(|workspace| left_behind(workspace, &client, &told));
-                    write(&client, &answers, &self.showing, &mut shown, told, waits).await;
+                    let changes = documents.changes();
+                    write(&client, &answers, &self.showing, &mut shown, told, waits, changes).await;
                 }
                 Some(Waits::Sentence(text)) => client.message(MessageType::WARNING, &format!("Cowrite: {text}")).await,
                 None => self.filled.notified().await,
@@ -141,6 +144,8 @@ struct Compacting {
 struct Run {
     progress: Option<Progress>,
     edited: bool,
+    /// How often documents had been changed when it began.
+    changes: u64,
     session: SessionId,
 }
 
@@ -152,7 +157,7 @@ fn left_behind(workspace: &Workspace, client: &Client, told: &Told) -> Option<St
     review::waits(&files, client.caps().decides_with)
 }
 
-/// `waits` says what a run that ends here leaves behind.
+/// `waits` says what a run that ends here leaves behind, `changes` how often documents were changed so far.
 async fn write(
     client: &Client,
     answers: &Arc<Answers>,
@@ -160,9 +165,10 @@ async fn write(
     shown: &mut Shown,
     told: Told,
     waits: Option<String>,
+    changes: u64,
 ) {
     let Told { envelope, title } = told;
-    let (mut edited, mut progress) = (false, None);
+    let (mut edited, mut typed, mut progress) = (false, false, None);
     if let Event::SessionForked { parent } = &envelope.event {
         let text = format!(
             "Cowrite: another process has gone on with session {parent}; here it goes on as a fork, {}.",
@@ -176,11 +182,12 @@ async fn write(
     if let Some(run) = envelope.run_id {
         if matches!(envelope.event, Event::RunStarted { .. }) {
             let progress = Progress::begin(client, showing, run, &title);
-            shown.runs.insert(run, Run { progress, edited: false, session: envelope.session_id });
+            shown.runs.insert(run, Run { progress, edited: false, changes, session: envelope.session_id });
         }
         if let Some(shown) = shown.runs.get_mut(&run) {
             shown.edited |= matches!(envelope.event, Event::EditApplied { .. } | Event::EditProposed { .. });
             edited = shown.edited;
+            typed = shown.changes != changes;
             if let Some(progress) = &mut shown.progress {
                 progress.show(&envelope.event);
                 if let Some(waits) = &waits {
@@ -196,13 +203,13 @@ async fn write(
         let run = envelope.run_id;
         client.notify::<CowriteEvent>(envelope).await;
         if let (Some(run), Some(waits)) = (run, waits) {
-            let ended = Ended { run, title, edited, text: None, error: None, waits: Some(waits), progress };
+            let ended = Ended { run, title, edited, typed, text: None, error: None, waits: Some(waits), progress };
             answers.show(client, showing, ended);
         }
     } else if let (Some(run), Event::RunFinished { status, result_text, error }) = (envelope.run_id, envelope.event) {
         // Whoever stopped a run does not want what it had said so far in front of them.
         let result_text = result_text.filter(|_| status != RunStatus::Cancelled);
-        answers.show(client, showing, Ended { run, title, edited, text: result_text, error, waits, progress });
+        answers.show(client, showing, Ended { run, title, edited, typed, text: result_text, error, waits, progress });
     }
 }
 

@@ -105,7 +105,12 @@ impl State {
         // Said once the client may be spoken to.
         let _ = self.faults.set(loaded.faults);
         // Ends with the process: it owns nothing that must be put in order.
-        tokio::spawn(self.pump.clone().run(self.client.clone(), self.answers.clone(), self.workspace.clone()));
+        tokio::spawn(self.pump.clone().run(
+            self.client.clone(),
+            self.answers.clone(),
+            self.documents.clone(),
+            self.workspace.clone(),
+        ));
         let workspace = Workspace::new(
             layers,
             loaded.settings,
@@ -165,7 +170,7 @@ impl State {
         let (client, shown) = (self.client.clone(), uri.clone());
         // Ends within the time limit of its request. Nobody waits inside a command for the client.
         tokio::spawn(async move {
-            if let Err(error) = client.show_document(shown).await {
+            if let Err(error) = client.show_document(shown, true).await {
                 tracing::debug!(%error, "the diff was not shown");
             }
         });

@@ -32,6 +32,8 @@ pub(crate) enum Personality {
     HelixOld,
     /// Emacs.
     Eglot,
+    /// The same with `eglot-send-changes-idle-time` at 0, as the docs say.
+    EglotAtOnce,
     /// Kakoune.
     KakLsp,
 }
@@ -47,7 +49,7 @@ impl Personality {
             Self::Neovim12 => include_str!("personalities/neovim-0.12.4.initialize.json"),
             Self::Helix => include_str!("personalities/helix-25.07.1.initialize.json"),
             Self::HelixOld => include_str!("personalities/helix-25.01.1.initialize.json"),
-            Self::Eglot => include_str!("personalities/emacs-eglot-1.17.initialize.json"),
+            Self::Eglot | Self::EglotAtOnce => include_str!("personalities/emacs-eglot-1.17.initialize.json"),
             Self::KakLsp => include_str!("personalities/kak-lsp-22.initialize.json"),
         };
         serde_json::from_str(captured).expect("a captured request")
@@ -61,6 +63,12 @@ impl Personality {
             Self::KakLsp => Some(Duration::from_millis(15)),
             _ => None,
         }
+    }
+
+    /// Those whose person loses nothing whenever they type: all but Eglot as it is and kak-lsp, which put an edit into a text of
+    /// which they have not told all yet, where nobody but they can keep what was typed.
+    pub(crate) fn all_that_tell() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().chain([Self::EglotAtOnce]).filter(|personality| !personality.applies_blindly())
     }
 
     /// Whether an edit can come to a text that holds more than was reported, and is then applied to it all the same.
@@ -313,13 +321,17 @@ impl Client {
     /// The person types: `choose` looks at the text and says what is replaced by what.
     pub(crate) fn type_into(&self, uri: &str, choose: impl FnOnce(&str) -> (std::ops::Range<usize>, String)) {
         let mut state = self.lock();
-        let buffer = state.buffers.get_mut(uri).expect("an open buffer");
-        let (range, text) = choose(&buffer.text);
+        let (range, text) = choose(&state.buffers[uri].text);
+        self.make_change(&mut state, uri, range, &text);
+    }
+
+    /// Changes a buffer, and reports that when this editor does.
+    fn make_change(&self, state: &mut State, uri: &str, range: std::ops::Range<usize>, text: &str) {
         if self.inner.personality.applies_blindly() {
-            return self.change_unreported(&mut state, uri, range, &text);
+            return self.change_unreported(state, uri, range, text);
         }
-        let change = buffer.replace(range, &text);
-        self.report(&mut state, uri, vec![change]);
+        let change = state.buffers.get_mut(uri).expect("an open buffer").replace(range, text);
+        self.report(state, uri, vec![change]);
     }
 
     /// Hands changes to the server as this editor does.
@@ -744,7 +756,7 @@ impl Client {
             }
             // An edit against an older version is an error. What was typed since the last look does not count as a version,
             // so such an edit goes where the same lines and columns are now, and is told with the typing as one change.
-            Personality::Eglot => {
+            Personality::Eglot | Personality::EglotAtOnce => {
                 if version.is_some_and(|version| version != current) {
                     let file = uri.rsplit('/').next().expect("a name");
                     let message = format!(
@@ -754,10 +766,10 @@ impl Client {
                     let error = json!({ "code": -32603, "message": message });
                     return self.raw(json!({ "jsonrpc": "2.0", "id": id, "error": error }));
                 }
-                for (range, text) in state.buffers[&uri].ranges(&edits) {
-                    self.change_unreported(&mut state, &uri, range, &text);
-                }
                 self.reply(id, json!({ "applied": true }));
+                for (range, text) in state.buffers[&uri].ranges(&edits) {
+                    self.make_change(&mut state, &uri, range, &text);
+                }
             }
             // Yes at once, without a look at the version; then Kakoune is told to select and change, and to report.
             Personality::KakLsp => {

@@ -238,6 +238,50 @@ async fn for_a_client_without_events_the_answer_opens_as_a_document() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_takes_the_keyboard_only_from_a_person_who_has_not_typed() {
+    for (personality, types) in [
+        (Personality::VsCode, false),
+        (Personality::VsCode, true),
+        (Personality::Eglot, true),
+        (Personality::Helix, true),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let answer = json!({ "deltas": [{ "delay_ms": 300 }, { "text": "Because so." }] });
+        let mut setup = Setup::scripted(personality, folder.path(), &[("why", vec![answer])]);
+        setup.experimental = json!({});
+        let client = Client::start(setup).await;
+        let uri = client.open(&folder.path().join("a.rs"), "one\n");
+        client.run("cowrite.ask", json!({ "prompt": "why?" })).await;
+        if types {
+            client
+                .until("the run", |_, requests| {
+                    requests.iter().any(|request| request["method"] == "window/workDoneProgress/create").then_some(())
+                })
+                .await;
+            client.type_into(&uri, |_| (0..0, "typed ".into()));
+        }
+        let (method, params) = client
+            .until("the answer", |notifications, requests| {
+                let document = requests.iter().find(|request| request["method"] == "window/showDocument");
+                let message = notifications.iter().find(|message| message["method"] == "window/showMessage");
+                let shown = document.or(message)?;
+                Some((shown["method"].clone(), shown["params"].clone()))
+            })
+            .await;
+        if personality == Personality::Helix {
+            // It would go to the document, in a split or not.
+            assert_eq!(method, "window/showMessage");
+            let text = params["message"].as_str().expect("a text");
+            let path = text.split("(all of it is in ").nth(1).and_then(|rest| rest.strip_suffix(')')).expect(text);
+            assert!(std::fs::read_to_string(path).expect("the document is there").contains("Because so."));
+        } else {
+            assert_eq!(method, "window/showDocument", "{personality:?}");
+            assert_eq!(params["takeFocus"], !types, "{personality:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn helix_hides_command_errors_so_a_message_tells_them() {
     let folder = tempfile::tempdir().expect("a folder");
     let client = Client::start(Setup::scripted(Personality::Helix, folder.path(), &[])).await;

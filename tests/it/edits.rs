@@ -77,7 +77,7 @@ async fn an_edit_changes_the_unsaved_buffer_in_one_request_and_leaves_the_disk_a
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn typing_that_makes_the_edit_stale_stays_and_the_edit_lands_beside_it() {
     // The others put an edit where its lines and columns are by then; what is known of that is tested below.
-    for personality in Personality::ALL.into_iter().filter(|personality| !personality.applies_blindly()) {
+    for personality in Personality::all_that_tell() {
         let scene = Scene::open(personality, editing(&[("two", "zwei")])).await;
         let mut typed = false;
         scene.client.set_typist(move |client, uri| {
@@ -107,7 +107,7 @@ async fn lines_can_be_added_behind_the_last_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn typing_in_the_same_line_is_a_conflict_that_names_it_and_nothing_is_lost() {
-    for personality in Personality::ALL.into_iter().filter(|personality| !personality.applies_blindly()) {
+    for personality in Personality::all_that_tell() {
         let scene = Scene::open(personality, editing(&[("two", "zwei")])).await;
         let mut left = 2;
         scene.client.set_typist(move |client, uri| {
@@ -131,7 +131,7 @@ async fn typing_in_the_same_line_is_a_conflict_that_names_it_and_nothing_is_lost
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_comment_typed_behind_the_edited_part_of_the_line_stays_and_the_edit_is_made() {
-    for personality in Personality::ALL.into_iter().filter(|personality| !personality.applies_blindly()) {
+    for personality in Personality::all_that_tell() {
         let scene = Scene::open(personality, editing(&[("two", "zwei")])).await;
         let mut typed = false;
         scene.client.set_typist(move |client, uri| {
@@ -153,7 +153,7 @@ async fn a_comment_typed_behind_the_edited_part_of_the_line_stays_and_the_edit_i
 /// The texts before and after do not say which of two equal lines was typed; what the editor reported does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_edit_stays_on_its_line_when_an_equal_one_is_typed_above_it() {
-    for personality in Personality::ALL.into_iter().filter(|personality| !personality.applies_blindly()) {
+    for personality in Personality::all_that_tell() {
         let scene = Scene::open(personality, editing(&[("fn two() {}\nfn three", "fn zwei() {}\nfn three")])).await;
         let mut typed = false;
         scene.client.set_typist(move |client, uri| {
