@@ -4,6 +4,7 @@
 //! `Doctor::checks`.
 
 mod model;
+mod sandbox;
 mod settings;
 mod store;
 
@@ -17,6 +18,7 @@ use super::asked::Asked;
 use super::said::{Said, pretty, say};
 use super::sessions::Folder;
 use super::table::table;
+use crate::process;
 use crate::settings::{Places, load};
 use crate::tool::plain;
 
@@ -81,6 +83,8 @@ impl Doctor {
         let mut checks = settings::checks(places, &loaded.faults);
         checks.extend(model::checks(&Asked::all(loaded.settings, places.state.as_deref()).await));
         checks.push(store::check(places, &folder).await);
+        // It starts a process of its own once and waits for it, which takes milliseconds.
+        checks.push(sandbox::check(process::sandbox()));
         Ok(checks)
     }
 }

@@ -110,6 +110,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "framing",
             "text",
             "edit",
+            "process",
             "settings",
             "model",
             "tool",

@@ -111,6 +111,10 @@ async fn the_doctor_says_what_is_well_and_what_is_to_be_mended() {
         format!("ok  endpoint  {base} answers; models: 2"),
         "ok  limits    context 40960 tokens (from the provider's list)".to_owned(),
         format!("ok  store     {}", home.path().join("state/sessions.db").display()),
+        match cowrite::process::sandbox() {
+            Ok(()) => "ok  sandbox   commands of a run are held in it".to_owned(),
+            Err(why) => format!("note  sandbox   there is none, so each command of a run is asked for: {why}"),
+        },
         "All is well.".to_owned(),
     ] {
         assert!(well.out.lines().any(|said| said.starts_with(&line)), "{line:?} is missing in\n{}", well.out);

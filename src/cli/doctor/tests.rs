@@ -135,6 +135,17 @@ async fn the_store_is_opened_or_its_cure_is_told() {
 }
 
 #[test]
+fn a_missing_sandbox_is_worth_a_word_and_no_fault() {
+    let checks = [sandbox::check(Ok(())), sandbox::check(Err("the kernel has no Landlock".to_owned()))];
+    insta::assert_snapshot!(said(&checks), @"
+    ok    sandbox  commands of a run are held in it
+    note  sandbox  there is none, so each command of a run is asked for: the kernel has no Landlock
+
+    All is well.
+    ");
+}
+
+#[test]
 fn programs_get_each_check_and_the_whole() {
     let checks = [Check::ok("model", "a/m"), Check::fault("store", "full\u{9b}")];
     let Said { text, good } = report(&checks, true).unwrap();
