@@ -1,7 +1,8 @@
 -- Cowrite: a language server that is a coding agent.
 --
 -- setup() hands the server to vim.lsp; the rooms behind it are command (:Cowrite), edit (what the server changes),
--- answer (what the model says), review (what waits for the person) and range (what is selected).
+-- save (what a command should see on disk), diagnostics (what all servers report), answer (what the model says), review
+-- (what waits for the person), ask (what it asks them) and range (what is selected).
 local M = {}
 
 ---@class cowrite.Opts
@@ -45,7 +46,7 @@ local function server_config(opts)
         on_dir(root_of(bufnr))
       end
     end,
-    capabilities = { experimental = { cowrite = { events = true, diagnostics = true } } },
+    capabilities = { experimental = { cowrite = { events = true, save = true, diagnostics = true } } },
     init_options = opts.settings,
     settings = opts.settings and { cowrite = opts.settings },
     handlers = {
@@ -53,8 +54,14 @@ local function server_config(opts)
         require('cowrite.answer').on_event(params)
         require('cowrite.review').on_event(params, ctx.client_id)
       end,
+      ['cowrite/save'] = function(_, params)
+        return require('cowrite.save').answer(params)
+      end,
       ['cowrite/diagnostics'] = function(_, params)
         return require('cowrite.diagnostics').answer(params)
+      end,
+      ['window/showMessageRequest'] = function(err, params, ctx)
+        return require('cowrite.ask').ask(err, params, ctx)
       end,
       ['workspace/applyEdit'] = function(_, params, ctx)
         return require('cowrite.edit').apply(params, ctx)
@@ -69,9 +76,10 @@ local function server_config(opts)
 end
 
 -- vim.lsp.enable listens to FileType, which a file of no known type never raises.
-local function watch_files_without_a_type()
+---@param group integer
+local function watch_files_without_a_type(group)
   vim.api.nvim_create_autocmd({ 'BufReadPost', 'BufNewFile', 'BufFilePost' }, {
-    group = vim.api.nvim_create_augroup('cowrite', {}),
+    group = group,
     callback = function(event)
       vim.schedule(function()
         if vim.api.nvim_buf_is_loaded(event.buf) and vim.bo[event.buf].filetype == '' and is_served(event.buf) then
@@ -100,7 +108,9 @@ local function enable()
   enabled = true
   vim.lsp.config('cowrite', server_config(current))
   vim.lsp.enable('cowrite')
-  watch_files_without_a_type()
+  local group = vim.api.nvim_create_augroup('cowrite', {})
+  watch_files_without_a_type(group)
+  require('cowrite.save').watch(group)
   return true
 end
 

@@ -13,6 +13,7 @@ import type { Answers, RunEvent } from './answer';
 import { addArguments } from './arguments';
 import { reports } from './reports';
 import { showResult } from './result';
+import { save } from './save';
 
 /** Cowrite's settings as the person wrote them here, in the shape of config.toml. */
 export function settings(): object {
@@ -50,6 +51,7 @@ export function createClient(path: string, answers: Answers): LanguageClient {
   const client = new LanguageClient('cowrite', 'Cowrite', server, options);
   client.registerFeature(new Experimental());
   client.onNotification('cowrite/event', (event: RunEvent) => answers.take(event));
+  client.onRequest('cowrite/save', save);
   client.onRequest('cowrite/diagnostics', reports);
   return client;
 }
@@ -58,7 +60,7 @@ export function createClient(path: string, answers: Answers): LanguageClient {
 class Experimental implements StaticFeature {
   fillClientCapabilities(capabilities: ClientCapabilities): void {
     const experimental = (capabilities.experimental ?? {}) as object;
-    capabilities.experimental = { ...experimental, cowrite: { events: true, diagnostics: true } };
+    capabilities.experimental = { ...experimental, cowrite: { events: true, save: true, diagnostics: true } };
   }
 
   getState(): { kind: 'static' } {

@@ -117,6 +117,71 @@ function M.ask(name)
   return assert(answer.result, vim.inspect(answer.err))
 end
 
+--- Adds lines to the settings of the project that was made last.
+---@param lines string[]
+function M.settings(lines)
+  vim.fn.writefile(lines, vim.env.COWRITE_CONFIG, 'a')
+end
+
+---@class cowrite.test.Person
+---@field keys fun(keys: string) Pressed in their terminal.
+---@field sees fun(text: string) Waits until it is on their screen.
+---@field lua fun(code: string, ...: any): any Runs in their Neovim, which must not wait for a key.
+
+--- A person before a Neovim in a terminal of its own, which takes real keys and has a screen. The plugin is there, and the file
+--- open; `_G.said` holds what vim.notify said.
+---@param path string
+---@return cowrite.test.Person
+function M.person(path)
+  vim.o.columns, vim.o.lines = 110, 40
+  local nvim, socket = vim.env.NVIM_UNDER_TEST, vim.fn.tempname()
+  vim.fn.jobstart({ nvim, '--clean', '--headless', '--listen', socket })
+  M.wait('a Neovim', function()
+    return vim.uv.fs_stat(socket)
+  end)
+  vim.cmd.enew()
+  local terminal = vim.api.nvim_get_current_buf()
+  -- A screen by itself: one that starts its own Neovim cannot where a loader has to start that.
+  local job = vim.fn.jobstart({ nvim, '--server', socket, '--remote-ui' }, { term = true })
+  local channel = vim.fn.sockconnect('pipe', socket, { rpc = true })
+  local person = {}
+
+  local function screen()
+    return table.concat(vim.api.nvim_buf_get_lines(terminal, 0, -1, false), '\n')
+  end
+  function person.keys(keys)
+    vim.fn.chansend(job, vim.keycode(keys))
+  end
+  function person.sees(text)
+    local seen = vim.wait(15000, function()
+      return screen():find(text, 1, true) ~= nil
+    end, 10)
+    if not seen then
+      error(('waited 15 s to see: %s\nthe screen:\n%s'):format(text, screen()), 2)
+    end
+  end
+  function person.lua(code, ...)
+    if vim.rpcrequest(channel, 'nvim_get_mode').blocking then
+      error(('it waits for a key; the screen:\n%s'):format(screen()), 2)
+    end
+    return vim.rpcrequest(channel, 'nvim_exec_lua', code, { ... })
+  end
+
+  person.sees('[No Name]')
+  person.lua(
+    [[
+      local harness, path = ...
+      local t = dofile(harness)
+      t.plugin()
+      _G.said = t.notifications()
+      t.open(path)
+    ]],
+    vim.env.COWRITE_HARNESS,
+    path
+  )
+  return person
+end
+
 --- Runs a story and leaves with 0 when it went well.
 ---@param story fun()
 function M.story(story)

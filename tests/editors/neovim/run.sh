@@ -14,7 +14,7 @@ export TMPDIR=$scratch XDG_STATE_HOME=$scratch XDG_CACHE_HOME=$scratch
 failed=0
 for nvim in nvim11 nvim12; do
   export NVIM_UNDER_TEST=$clients/bin/$nvim
-  for story in edit cancel answer insert range session context review; do
+  for story in edit cancel answer insert range session context review approve save diagnostics; do
     if timeout 60 "$NVIM_UNDER_TEST" --clean --headless -S "$here/$story.lua" </dev/null >"$scratch/out" 2>&1; then
       echo "ok $nvim $story"
     else

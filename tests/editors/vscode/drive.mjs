@@ -1,6 +1,6 @@
 // What a person does in VS Code, step by step; each step is a line, and a screenshot where there is something to see.
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 
@@ -134,6 +134,41 @@ async function story() {
   await lens('Reject').click();
   await until('drops the rest', async () => (await page.locator('.codelens-decoration').count()) === 0);
   check('that changed something', (await lines('poem.txt'))[0] === 'typed, not saved');
+
+  // A command is asked for; a button lets it run, and it sees what was not saved.
+  const question = (text) => page.locator('.notification-toast', { hasText: text });
+  const press = (toast, title) => toast.getByRole('button', { name: title, exact: true }).click();
+  await palette('Cowrite: Edit…', 'count the lines');
+  const command = question('cat poem.txt');
+  await command.waitFor();
+  check('nobody has allowed it yet', !readFileSync(join(PROJECT, 'poem.txt'), 'utf8').includes('typed'));
+  await shot('asked');
+  await press(command, 'Allow once');
+  await until('runs a command once it is allowed', async () => /Three lines/.test(await statusBar()));
+  check('it saw the disk', readFileSync(join(PROJECT, 'poem.txt'), 'utf8') === 'typed, not saved\nroses are red\nviolets are blue\n');
+
+  // A protected file is asked for, and a no is heard.
+  await palette('Cowrite: Edit…', 'set it up');
+  const guarded = question('.vscode/settings.json');
+  await guarded.waitFor();
+  await press(guarded, 'Deny');
+  await until('hears a no', async () => /So be it/.test(await statusBar()));
+  check('the protected file was written', !existsSync(join(PROJECT, '.vscode')));
+
+  // A new file is made through the editor, and saved.
+  await palette('Cowrite: Edit…', 'a second poem');
+  await until('makes a file', async () => /There are two now/.test(await statusBar()));
+  check('it is not on disk', readFileSync(join(PROJECT, 'second.txt'), 'utf8') === 'sugar is sweet\n');
+
+  // What another language server reports reaches the model.
+  const file = (name) => page.locator('.explorer-folders-view .monaco-list-row', { hasText: name });
+  await file('broken.json').dblclick();
+  const problems = page.locator('#status\\.problems a');
+  await until('has an error', async () => /Errors: 1/.test((await problems.getAttribute('aria-label')) ?? ''));
+  await palette('Cowrite: Edit…', 'what is wrong');
+  await until('tells what is reported', async () => /Its JSON is broken/.test(await statusBar()));
+  await file('poem.txt').dblclick();
+  await until('is back in the poem', async () => (await lines('poem.txt'))[0] === 'typed, not saved');
 
   // An answer streams into a document beside the editor.
   await palette('Cowrite: Ask…', 'why so blue');

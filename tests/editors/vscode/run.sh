@@ -62,6 +62,7 @@ cat >"$scratch/data/User/keybindings.json" <<'END'
 [{ "key": "ctrl+alt+r", "command": "cowrite.run", "args": { "prompt": "other flowers", "mode": "ask" } }]
 END
 printf 'roses are red\nviolets are blue\n' >"$scratch/project/poem.txt"
+printf '{ "roses": red }\n' >"$scratch/project/broken.json"
 
 export COWRITE_CONFIG=$scratch/cowrite.toml COWRITE_STATE_DIR=$scratch/state XDG_CONFIG_HOME=$scratch XDG_DATA_HOME=$scratch
 folders=(--user-data-dir "$scratch/data" --extensions-dir "$scratch/extensions")

@@ -24,8 +24,8 @@ end
 function M.answer(params)
   local buffers = {} ---@type table<integer, string>
   for _, uri in ipairs(params.uris) do
-    local bufnr = vim.fn.bufnr(vim.uri_to_fname(uri))
-    if bufnr ~= -1 then
+    local bufnr = require('cowrite.buffer').of_uri(uri)
+    if bufnr then
       buffers[bufnr] = uri
     end
   end

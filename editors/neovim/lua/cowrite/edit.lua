@@ -30,6 +30,26 @@ local function buffers_of(edit)
   return buffers
 end
 
+-- A buffer without text is one empty line, and what is put before that leaves it behind the last line break.
+---@param bufnr integer
+local function drop_empty_end(bufnr)
+  local ends = vim.bo[bufnr].endofline or (vim.bo[bufnr].fixendofline and not vim.bo[bufnr].binary)
+  local count = vim.api.nvim_buf_line_count(bufnr)
+  if ends and count > 1 and vim.api.nvim_buf_get_lines(bufnr, -2, -1, false)[1] == '' then
+    vim.api.nvim_buf_set_lines(bufnr, -2, -1, false, {})
+  end
+end
+
+---@param bufnr integer
+---@return boolean
+local function is_empty(bufnr)
+  if vim.api.nvim_buf_is_loaded(bufnr) then
+    return vim.api.nvim_buf_line_count(bufnr) == 1 and vim.api.nvim_buf_get_lines(bufnr, 0, 1, false)[1] == ''
+  end
+  local file = vim.uv.fs_stat(vim.api.nvim_buf_get_name(bufnr))
+  return not file or file.size == 0
+end
+
 --- Answers workspace/applyEdit. Neovim's own handler skips a change that is too old and says that it was applied, and
 --- never holds version 0 against the buffer; here a change made for another version is refused.
 ---@param params lsp.ApplyWorkspaceEditParams
@@ -49,8 +69,10 @@ function M.apply(params, ctx)
     end
   end
 
+  local empty = vim.tbl_filter(is_empty, vim.tbl_keys(buffers))
   close_undo_blocks(buffers)
   local ok, err = pcall(vim.lsp.util.apply_workspace_edit, params.edit, client.offset_encoding)
+  vim.tbl_map(drop_empty_end, vim.tbl_filter(vim.api.nvim_buf_is_loaded, empty))
   close_undo_blocks(buffers)
   return { applied = ok, failureReason = not ok and tostring(err) or nil }
 end
