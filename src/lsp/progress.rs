@@ -27,6 +27,8 @@ pub(super) struct Progress {
     message: watch::Sender<String>,
     /// The last words of the model, to show what it is writing.
     writing: String,
+    /// How the person answers a question, where nothing opens that they could choose from.
+    answers: Option<&'static str>,
     task: JoinHandle<()>,
 }
 
@@ -71,9 +73,11 @@ impl Progress {
             return None;
         }
         let (message, messages) = watch::channel(String::new());
+        let caps = client.caps();
+        let answers = if caps.asks { None } else { caps.answers_with.split(',').next() };
         // Ends when this struct is dropped, and within the time limit of its one request.
         let task = tasks.spawn(report(client.clone(), begun, messages));
-        Some(Self { message, writing: String::new(), task })
+        Some(Self { message, writing: String::new(), answers, task })
     }
 
     /// Ends it; the task is done when the client has been told.
@@ -95,7 +99,14 @@ impl Progress {
         } else {
             self.writing.clear();
         }
-        if let Some(message) = said(event, &self.writing) {
+        let message = match (event, self.answers) {
+            // The line at the bottom is one line in some editors, and this is what stands in it from now on.
+            (Event::ApprovalRequested { title, .. }, Some(with)) => {
+                Some(format!("waits for you ({with}): {}", one_line(title)))
+            }
+            _ => said(event, &self.writing),
+        };
+        if let Some(message) = message {
             self.message.send_replace(message);
         }
     }

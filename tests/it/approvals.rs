@@ -135,6 +135,14 @@ async fn a_protected_file_is_asked_for_in_every_editor_and_written_once_it_is_al
                 .await;
             assert!(said.contains(PROTECTED) && said.contains("cowrite.approve or cowrite.deny"), "{said}");
             assert_eq!(scene.written(), None, "{personality:?}");
+            // Eglot's message stays; in Helix the progress takes its line.
+            if personality == Personality::HelixOld {
+                let shows = |message: &Value| {
+                    let shown = message["params"]["value"]["message"].as_str();
+                    shown.is_some_and(|shown| shown.starts_with("waits for you (space a): "))
+                };
+                client.until("the progress", |all, _| all.iter().any(shows).then_some(())).await;
+            }
             let actions = actions(&client, &uri).await;
             let titles: Vec<&str> = actions.iter().filter_map(|action| action["title"].as_str()).collect();
             // What is protected is never allowed for a session.

@@ -115,13 +115,16 @@ END
   export COWRITE_CONFIG=$place/settings.toml COWRITE_STATE_DIR=$place/state
 }
 servers() { [ "$(pgrep -c -P "$editor" -f 'bin/(cowrite|rust-analyzer)$')" = 2 ]; }
+initialized() { grep -q 'cowrite -> .*"method":"initialized"' "$place/helix.log" 2>/dev/null; }
 # helix FOLDER FILE: waits for both servers, and sets `editor` and `cowrite`, the processes.
 helix() {
+  rm -f "$place/helix.log"
   tmux new-session -d -s editor -x 110 -y 30 "cd '$1' && exec env HOME='$place/home' XDG_CONFIG_HOME='$place/config' \
     XDG_CACHE_HOME='$place/cache' PATH='$place/bin:$PATH' TERM=tmux-256color COWRITE_CONFIG='$COWRITE_CONFIG' \
     COWRITE_STATE_DIR='$COWRITE_STATE_DIR' '$hx' -v --log '$place/helix.log' '$2'"
   editor=$(tmux display-message -p -t editor '#{pane_pid}')
   until_true 10 servers || fail "expected both servers below Helix: $(pgrep -a -P "$editor")"
+  until_true 10 initialized || fail "expected Helix to know what Cowrite can do"
   cowrite=$(pgrep -P "$editor" -f 'bin/cowrite$')
 }
 # One that has ended and was not yet collected by its parent counts as gone.
