@@ -36,6 +36,7 @@ fn main() {
         println!("rg is not there to be compared with: tests/install/ripgrep.sh brings it");
         return;
     };
+    println!("{}", version(&rg));
     let tree = tempfile::tempdir().unwrap();
     let root = tree.path().canonicalize().unwrap();
     plant(&root);
@@ -88,6 +89,12 @@ fn ripgrep() -> Option<PathBuf> {
     let works =
         |rg: &Path| Command::new(rg).arg("--version").stdout(Stdio::null()).status().is_ok_and(|end| end.success());
     [PathBuf::from("rg"), own].into_iter().find(|rg| works(rg))
+}
+
+/// Which one it is: a figure against another one is another figure.
+fn version(rg: &Path) -> String {
+    let said = Command::new(rg).arg("--version").stdin(Stdio::null()).output().unwrap();
+    String::from_utf8_lossy(&said.stdout).lines().next().unwrap_or_default().to_owned()
 }
 
 /// Source-like files of one to four kilobytes, and a word in one of a thousand.

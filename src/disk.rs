@@ -67,14 +67,15 @@ pub fn read(place: &Place) -> Result<Snapshot, ReadError> {
     Ok(open(place, &parent, &name)?.snapshot)
 }
 
-/// A file to look through without holding it whole, by its real path; `None` when it is no regular file of up to [`LIMIT`] bytes.
+/// A file to look through without holding it whole, by its real path, and its length; `None` when it is no regular file of up to
+/// [`LIMIT`] bytes.
 ///
 /// # Errors
 /// When it cannot be opened, or a link stands in its place or on the way: a walk that saw a folder there may be wrong by now.
-pub fn peek(path: &Path) -> std::io::Result<Option<File>> {
+pub fn peek(path: &Path) -> std::io::Result<Option<(File, u64)>> {
     let file = folder::open(path)?;
     let found = file.metadata()?;
-    Ok((found.is_file() && found.len() <= LIMIT).then_some(file))
+    Ok((found.is_file() && found.len() <= LIMIT).then_some((file, found.len())))
 }
 
 /// Makes a new file and the folders above it. Other programs see all of it or nothing. Gives what there is to know of it besides.

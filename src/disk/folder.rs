@@ -23,42 +23,42 @@ const WAY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLL
 
 /// Opens a file for reading by its real path, no component of which may be a link; waits for nobody at the other end of a pipe.
 pub(super) fn open(path: &Path) -> Result<File> {
-    let names = names(path)?;
-    if let Some(opened) = at_once(&names, READING) {
+    if !is_real(path) {
+        return Err(unusable());
+    }
+    if let Some(opened) = at_once(path, READING) {
         return Ok(opened?.into());
     }
+    let names = names(path)?;
     let (file, folders) = names.split_last().ok_or_else(unusable)?;
     Folder { fd: step_by_step(folders, false)? }.open(file)
 }
 
 /// The components of a real path below the root.
 fn names(path: &Path) -> Result<Vec<&OsStr>> {
-    let mut names = Vec::new();
-    for component in path.components() {
-        match component {
-            Component::RootDir => {}
-            Component::Normal(name) => names.push(name),
-            Component::Prefix(_) | Component::CurDir | Component::ParentDir => return Err(unusable()),
-        }
+    if !is_real(path) {
+        return Err(unusable());
     }
-    if path.is_absolute() { Ok(names) } else { Err(unusable()) }
+    let name = |component| if let Component::Normal(name) = component { Some(name) } else { None };
+    Ok(path.components().filter_map(name).collect())
+}
+
+/// Whether a path says by itself where it leads: from the root, and never up.
+fn is_real(path: &Path) -> bool {
+    path.is_absolute()
+        && path.components().all(|component| matches!(component, Component::RootDir | Component::Normal(_)))
 }
 
 fn unusable() -> Error {
     Error::new(ErrorKind::InvalidInput, "it is not a real path of a file")
 }
 
-/// Opens what names lead to from the root, in one call in which the system follows no link; `None` where the system has no such call.
+/// Opens what a real path leads to, in one call in which the system follows no link; `None` where the system has no such call.
 #[cfg(target_os = "linux")]
-fn at_once(names: &[&OsStr], flags: OFlags) -> Option<rustix::io::Result<OwnedFd>> {
-    use rustix::fs::ResolveFlags;
-    const NO_LINKS: ResolveFlags =
-        ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
-    let path: std::path::PathBuf = names.iter().collect();
-    let path = if names.is_empty() { Path::new(".") } else { path.as_path() };
-    let opened = rustix::fs::open("/", WAY, Mode::empty())
-        .and_then(|root| rustix::fs::openat2(root, path, flags, Mode::empty(), NO_LINKS));
-    match opened {
+fn at_once(path: &Path, flags: OFlags) -> Option<rustix::io::Result<OwnedFd>> {
+    use rustix::fs::{CWD, ResolveFlags};
+    const NO_LINKS: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_MAGICLINKS);
+    match rustix::fs::openat2(CWD, path, flags, Mode::empty(), NO_LINKS) {
         // Older systems, sandboxes that do not know the call, and a rename at a bad moment: the long way says what is.
         Err(Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::TOOBIG | Errno::AGAIN) => None,
         opened => Some(opened),
@@ -66,7 +66,7 @@ fn at_once(names: &[&OsStr], flags: OFlags) -> Option<rustix::io::Result<OwnedFd
 }
 
 #[cfg(not(target_os = "linux"))]
-fn at_once(_: &[&OsStr], _: OFlags) -> Option<rustix::io::Result<OwnedFd>> {
+fn at_once(_: &Path, _: OFlags) -> Option<rustix::io::Result<OwnedFd>> {
     None
 }
 
@@ -108,14 +108,14 @@ impl Folder {
     }
 
     fn reach(place: &Place, make: bool) -> Result<(Self, OsString)> {
-        let names = names(place.path().ok_or_else(unusable)?)?;
-        let (file, folders) = names.split_last().ok_or_else(unusable)?;
-        let fd = match at_once(folders, WAY) {
+        let path = place.path().filter(|path| is_real(path)).ok_or_else(unusable)?;
+        let (folder, file) = path.parent().zip(path.file_name()).ok_or_else(unusable)?;
+        let fd = match at_once(folder, WAY) {
             Some(Ok(fd)) => fd,
             Some(Err(error)) if !(make && error == Errno::NOENT) => return Err(error.into()),
-            _ => step_by_step(folders, make)?,
+            _ => step_by_step(&names(folder)?, make)?,
         };
-        Ok((Self { fd }, (*file).to_owned()))
+        Ok((Self { fd }, file.to_owned()))
     }
 
     /// Opens a file for reading; waits for nobody at the other end of a pipe.
@@ -319,7 +319,7 @@ mod tests {
             let path = top.join(path);
             let names = names(&path).expect("a real path");
             let long = step_by_step(&names, false).map(drop).map_err(|error| error.kind());
-            if let Some(short) = at_once(&names, WAY) {
+            if let Some(short) = at_once(&path, WAY) {
                 assert_eq!(short.is_ok(), long.is_ok(), "{path:?}");
             }
             long.is_ok()
@@ -344,9 +344,7 @@ mod tests {
         }
         assert!(names(Path::new("/a/../b")).is_err() && names(Path::new("a")).is_err());
         #[cfg(target_os = "linux")]
-        assert!(
-            at_once(&names(Path::new("/proc/self/cwd")).expect("a path"), WAY).is_none_or(|opened| opened.is_err())
-        );
+        assert!(at_once(Path::new("/proc/self/cwd"), WAY).is_none_or(|opened| opened.is_err()));
         assert!(open(&top.join("a/link/c")).is_err() && open(&top.join("up/file")).is_err());
         assert!(open(&top.join("file")).is_ok());
     }

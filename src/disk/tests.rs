@@ -437,7 +437,7 @@ fn campaign_symlink_swaps_a3_02() {
                         escape("reading", &place, &text.lf());
                     }
                     let path = place.path().expect("a file");
-                    if let Ok(Some(mut file)) = peek(path) {
+                    if let Ok(Some((mut file, _))) = peek(path) {
                         let mut text = String::new();
                         let _ = file.read_to_string(&mut text);
                         escape("a look", &place, &text);

@@ -235,9 +235,8 @@ impl Roots {
                 Access::Read => matches!(to, Access::Read | Access::Write),
                 Access::Write | Access::Run => *to == access,
             };
-            let guarded =
-                |path: &Path| protected::is_protected(path) || self.own.iter().any(|own| path.starts_with(own));
-            enough && real.starts_with(granted) && (real == granted || guarded(granted) || !guarded(real))
+            let free = || self.guards_path(granted) || !self.guards_path(real);
+            enough && real.starts_with(granted) && (real == granted || free())
         })
     }
 
@@ -245,22 +244,26 @@ impl Roots {
     /// not below a folder, protected or denied by a rule.
     #[must_use]
     pub fn found(&self, path: &Path) -> Option<Place> {
+        self.shows(path).then(|| self.below_folder(path).unwrap_or_else(|| outer(path)))
+    }
+
+    /// Whether [`Roots::found`] gives a place. Makes none, as a walk asks this of every file.
+    #[must_use]
+    pub fn shows(&self, path: &Path) -> bool {
         let plain = |component| matches!(component, Component::RootDir | Component::Prefix(_) | Component::Normal(_));
         if !path.components().all(plain) {
-            return None;
+            return false;
         }
-        let granted = self.is_granted(path, Access::Read);
-        let place = match self.below_folder(path) {
-            Some(place) => place,
-            None if granted => outer(path),
-            None => return None,
-        };
-        ((granted || !self.guards(&place)) && !self.hides(&place)).then_some(place)
+        let free = || self.folders.iter().any(|folder| path.starts_with(folder)) && !self.guards_path(path);
+        (self.is_granted(path, Access::Read) || free()) && !self.hides_path(path)
     }
 
     /// Whether a rule denies looking at it.
     fn hides(&self, place: &Place) -> bool {
-        let Place::File { path, .. } = place else { return false };
+        place.path().is_some_and(|path| self.hides_path(path))
+    }
+
+    fn hides_path(&self, path: &Path) -> bool {
         self.rules.hides() && matches!(self.ruling_of(&self.rules, path, Access::Read), Ruling::Denied(_))
     }
 
@@ -345,15 +348,17 @@ impl Roots {
 
     fn guards(&self, place: &Place) -> bool {
         match place {
-            Place::File { path, .. } => {
-                protected::is_protected(path) || self.own.iter().any(|own| path.starts_with(own))
-            }
+            Place::File { path, .. } => self.guards_path(path),
             // An unsaved buffer may carry the path that it will be saved to.
             Place::Buffer { uri } => match uri::decode(uri) {
                 Ok(uri) => uri.split(':').any(|part| protected::is_protected(Path::new(part))),
                 Err(_) => true,
             },
         }
+    }
+
+    fn guards_path(&self, path: &Path) -> bool {
+        protected::is_protected(path) || self.own.iter().any(|own| path.starts_with(own))
     }
 
     /// Whether a protected name at the top of a folder leads here by a link: `.vscode -> conf/vscode` protects

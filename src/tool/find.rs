@@ -1,5 +1,6 @@
 //! `find`: files by name.
 
+use std::path::Path;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -52,14 +53,14 @@ impl Tool for Find {
         let (mut found, walked) = walk::blocking(move || {
             let unsaved = open.unsaved(&roots).map(|(place, _)| place).filter(|place| pattern.matches(place, &roots));
             let found: Mutex<Vec<Place>> = Mutex::new(unsaved.cloned().collect());
-            let walked = walk::files(&roots, roots.folders(), &cancel, |place| {
-                if !pattern.matches(&place, &roots) {
-                    return WalkState::Continue;
-                }
+            let each = |path: &Path| {
+                let place = roots.found(path).filter(|place| pattern.matches(place, &roots));
+                let Some(place) = place else { return WalkState::Continue };
                 let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 found.push(place);
                 if found.len() < HELD { WalkState::Continue } else { WalkState::Quit }
-            })?;
+            };
+            let walked = walk::files(&roots, roots.folders(), &cancel, || each)?;
             Ok((found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner), walked))
         })
         .await?;

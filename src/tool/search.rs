@@ -1,18 +1,14 @@
 //! `search`: lines by regular expression, with ripgrep's own libraries.
 
 mod hits;
+mod reader;
 
-use std::cell::RefCell;
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
-use grep_matcher::LineTerminator;
 use grep_regex::{RegexMatcher, RegexMatcherBuilder};
-use grep_searcher::{BinaryDetection, Searcher, SearcherBuilder};
 use ignore::WalkState;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -21,11 +17,10 @@ use tokio_util::sync::CancellationToken;
 use super::glob::Pattern;
 use super::walk::{self, Open, Walked};
 use super::{Answer, Context, Failure, Tool, lines};
-use crate::disk;
 use crate::editor::Place;
 use crate::permission::{Access, Roots, Want};
-use crate::text::Charset;
 use hits::{Hits, Lines};
+use reader::Reader;
 
 /// The most bytes of matches that are held before they are sorted.
 const HELD: usize = 4 * 1024 * 1024;
@@ -135,62 +130,42 @@ impl Scope {
 
 fn search(scope: &Scope, matcher: &RegexMatcher, cancel: &CancellationToken) -> Result<(Hits, Walked), Failure> {
     let mut hits = Hits::default();
+    let mut reader = Reader::new(matcher);
     for (place, snapshot) in scope.open.unsaved(&scope.roots).filter(|(place, _)| scope.holds(place)) {
         let mut lines = Lines::new(cancel);
-        // Cannot fail: the text is in memory, and `Lines` never does.
-        let _ =
-            SEARCHER.with_borrow_mut(|searcher| searcher.search_slice(matcher, snapshot.lf().as_bytes(), &mut lines));
+        reader.text(snapshot, &mut lines);
         hits.add(place.clone(), lines);
     }
-    let (found, held) = (Mutex::new(hits), AtomicUsize::new(0));
-    let walked = walk::files(&scope.roots, &scope.starts(), cancel, |place| {
-        if !scope.holds(&place) {
-            return WalkState::Continue;
+    let (found, held) = (&Mutex::new(hits), &AtomicUsize::new(0));
+    let worker = || {
+        let mut reader = Reader::new(matcher);
+        move |path: &Path| {
+            if scope.glob.is_some() && !scope.roots.found(path).is_some_and(|place| scope.holds(&place)) {
+                return WalkState::Continue;
+            }
+            let mut lines = Lines::new(cancel);
+            match scope.open.files.get(path) {
+                Some((_, snapshot)) => reader.text(snapshot, &mut lines),
+                None => {
+                    let searched = reader.file(path, &mut lines);
+                    let is_other = lines.is_garbled() || lines.is_empty() && !scope.ascii && !reader.has_read_utf8();
+                    if let Some(place) = (searched.is_ok() && is_other).then(|| scope.roots.found(path)).flatten() {
+                        reader.decoded(&place, &mut lines, cancel);
+                    }
+                }
+            }
+            // A file that cannot be read has no lines to show; the next one may.
+            let Some(place) = (!lines.is_empty()).then(|| scope.roots.found(path)).flatten() else {
+                return WalkState::Continue;
+            };
+            let held = held.fetch_add(lines.bytes(), Ordering::Relaxed) + lines.bytes();
+            found.lock().unwrap_or_else(PoisonError::into_inner).add(place, lines);
+            if held < HELD { WalkState::Continue } else { WalkState::Quit }
         }
-        let mut lines = Lines::new(cancel);
-        let searched = match place.path().and_then(|path| scope.open.files.get(path)) {
-            Some((_, snapshot)) => SEARCHER
-                .with_borrow_mut(|searcher| searcher.search_slice(matcher, snapshot.lf().as_bytes(), &mut lines)),
-            None => place.path().map_or(Ok(()), |path| search_file(matcher, path, &mut lines)),
-        };
-        if lines.is_garbled() || lines.is_empty() && !scope.ascii {
-            search_decoded(matcher, &place, &mut lines, cancel);
-        }
-        // A file that cannot be read has no lines to show; the next one may.
-        if searched.is_err() || lines.is_empty() {
-            return WalkState::Continue;
-        }
-        let held = held.fetch_add(lines.bytes(), Ordering::Relaxed) + lines.bytes();
-        found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(place, lines);
-        if held < HELD { WalkState::Continue } else { WalkState::Quit }
-    })?;
-    Ok((found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner), walked))
-}
-
-fn search_file(matcher: &RegexMatcher, path: &Path, lines: &mut Lines<'_>) -> io::Result<()> {
-    let file: Option<File> = disk::peek(path)?;
-    file.map_or(Ok(()), |file| SEARCHER.with_borrow_mut(|searcher| searcher.search_file(matcher, &file, lines)))
-}
-
-/// Searches a file in an older encoding as the text that it is read as.
-fn search_decoded<'a>(matcher: &RegexMatcher, place: &Place, lines: &mut Lines<'a>, cancel: &'a CancellationToken) {
-    let text = disk::read(place).ok().filter(|text| text.charset() != Charset::default());
-    if let Some(text) = text {
-        *lines = Lines::new(cancel);
-        // Cannot fail, as above.
-        let _ = SEARCHER.with_borrow_mut(|searcher| searcher.search_slice(matcher, text.lf().as_bytes(), lines));
-    }
-}
-
-thread_local! {
-    // One for each thread of a walk: its buffers are not worth making anew for every file.
-    static SEARCHER: RefCell<Searcher> = RefCell::new(searcher());
-}
-
-fn searcher() -> Searcher {
-    let mut builder = SearcherBuilder::new();
-    builder.line_number(true).line_terminator(LineTerminator::crlf()).binary_detection(BinaryDetection::quit(0));
-    builder.build()
+    };
+    let walked = walk::files(&scope.roots, &scope.starts(), cancel, worker)?;
+    let hits = std::mem::take(&mut *found.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok((hits, walked))
 }
 
 fn matcher(pattern: &str) -> Result<RegexMatcher, Failure> {

@@ -9,7 +9,6 @@ use ignore::{WalkBuilder, WalkState};
 use tokio_util::sync::CancellationToken;
 
 use super::{Context, Failure};
-use crate::disk;
 use crate::editor::Place;
 use crate::permission::Roots;
 use crate::text::Snapshot;
@@ -25,22 +24,26 @@ pub(super) enum Walked {
     Part,
 }
 
-/// Calls `each`, from several threads, for every regular file that is found below `starts`, until it says stop.
+/// Calls `each`, from several threads, for every regular file that is found below `starts`, until it says stop. Every thread
+/// has one that `worker` makes. They are given paths that [`Roots::found`] gives places for: most are not worth one.
 ///
 /// # Errors
 /// When the run is cancelled.
-pub(super) fn files(
-    roots: &Roots,
+pub(super) fn files<'a, F>(
+    roots: &'a Roots,
     starts: &[PathBuf],
-    cancel: &CancellationToken,
-    each: impl Fn(Place) -> WalkState + Sync,
-) -> Result<Walked, Failure> {
+    cancel: &'a CancellationToken,
+    worker: impl Fn() -> F,
+) -> Result<Walked, Failure>
+where
+    F: FnMut(&Path) -> WalkState + Send + 'a,
+{
     let Some(mut builder) = builder(roots, starts) else { return Ok(Walked::All) };
     let until = Instant::now() + TIME;
-    let part = AtomicBool::new(false);
-    builder.max_filesize(Some(disk::LIMIT)).threads(0);
-    builder.build_parallel().run(|| {
-        Box::new(|entry| {
+    let part = &AtomicBool::new(false);
+    builder.threads(0).build_parallel().run(|| {
+        let mut each = worker();
+        Box::new(move |entry| {
             if cancel.is_cancelled() {
                 return WalkState::Quit;
             }
@@ -49,11 +52,11 @@ pub(super) fn files(
             if !entry.file_type().is_some_and(|kind| kind.is_file()) {
                 return WalkState::Continue;
             }
-            let state = match roots.found(entry.path()) {
-                Some(_) if Instant::now() > until => WalkState::Quit,
-                Some(place) => each(place),
-                None => WalkState::Continue,
-            };
+            // Everything below a start has been through the filter.
+            if entry.depth() == 0 && !roots.shows(entry.path()) {
+                return WalkState::Continue;
+            }
+            let state = if Instant::now() > until { WalkState::Quit } else { each(entry.path()) };
             part.fetch_or(state == WalkState::Quit, Ordering::Relaxed);
             state
         })
@@ -61,7 +64,7 @@ pub(super) fn files(
     if cancel.is_cancelled() {
         return Err(Failure("stopped by the person".to_owned()));
     }
-    Ok(if part.into_inner() { Walked::Part } else { Walked::All })
+    Ok(if part.load(Ordering::Relaxed) { Walked::Part } else { Walked::All })
 }
 
 /// What all walks have in common; `None` when there is nowhere to walk.
@@ -76,7 +79,7 @@ pub(super) fn builder(roots: &Roots, starts: &[PathBuf]) -> Option<WalkBuilder> 
     let mut builder = WalkBuilder::from_iter(apart);
     let allowed = roots.clone();
     // Dot files are part of a project; what is protected among them never comes.
-    builder.hidden(false).require_git(false).filter_entry(move |entry| allowed.found(entry.path()).is_some());
+    builder.hidden(false).require_git(false).filter_entry(move |entry| allowed.shows(entry.path()));
     (!starts.is_empty()).then_some(builder)
 }
 
@@ -103,7 +106,7 @@ impl Open {
 
     /// The ones that no walk can find: without a file, or not saved yet, or outside all folders.
     pub(super) fn unsaved(&self, roots: &Roots) -> impl Iterator<Item = &(Place, Snapshot)> {
-        let hidden = |path: &Path| roots.found(path).is_none() || !path.exists();
+        let hidden = |path: &Path| !roots.shows(path) || !path.exists();
         let files = self.files.iter().filter(move |(path, _)| hidden(path)).map(|(_, open)| open);
         files.chain(&self.buffers)
     }

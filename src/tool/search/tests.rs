@@ -121,6 +121,40 @@ async fn a_cancelled_search_ends() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_too_large_to_be_read_is_not_searched() {
+    let world = World::new(&[("small", "needle\n")]);
+    let limit = usize::try_from(crate::disk::LIMIT).expect("a length");
+    world.write("large", "needle\n".repeat(limit / 7 + 1));
+    let said = world.ok("search", json!({"pattern": "needle"})).await;
+    assert_eq!(said, "small\n1\tneedle\n\n[1 match in 1 file]\n");
+}
+
+#[tokio::test]
+async fn files_of_any_length_are_searched_to_their_end_and_left_out_where_they_hold_a_nul() {
+    // Around what is read in one piece.
+    const PIECE: usize = 64 * 1024;
+    for length in [1, 4000, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 7] {
+        let filler = "x\n".repeat(length / 2) + if length % 2 == 1 { "\n" } else { "" };
+        let world = World::new(&[("at_end", &format!("{filler}a needle")), ("empty", "")]);
+        world.write("with_nul", format!("a needle\n{filler}\0"));
+        let line = filler.lines().count() + 1;
+        assert_eq!(
+            world.ok("search", json!({"pattern": "needle"})).await,
+            format!("at_end\n{line}\ta needle\n\n[1 match in 1 file]\n"),
+            "{length}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_open_buffer_wins_over_a_file_in_another_encoding() {
+    let world = World::new(&[]);
+    world.write("latin", b"d\xe9j\xe0 vu\n");
+    world.open("latin", "jamais vu\n");
+    assert_eq!(world.ok("search", json!({"pattern": "d\u{e9}j\u{e0}"})).await, "No line matches \"d\u{e9}j\u{e0}\".\n");
+}
+
+#[tokio::test]
 async fn files_in_other_encodings_are_searched_as_they_are_read() {
     let world = World::new(&[("utf8", "d\u{e9}j\u{e0} vu\n")]);
     world.write("latin", b"rien\nd\xe9j\xe0 vu\n");
