@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -261,6 +262,11 @@ pub trait Editor: Send + Sync {
     /// Takes back a change that was only proposed and that nobody has decided on; whether it is gone.
     async fn withdraw(&self, _place: &Place, _proposed: &Applied) -> bool {
         false
+    }
+
+    /// Makes what the person has approved already, where this one only proposes changes.
+    fn for_approved(&self) -> Option<Arc<dyn Editor>> {
+        None
     }
 
     /// Has the editor save open documents that hold something else than their files; those that it saved. What is not among

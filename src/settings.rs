@@ -54,6 +54,8 @@ pub struct Layer {
     source: Source,
     /// The tree, or why there is none.
     content: Result<Node, Fault>,
+    /// Whether there may be deny rules in what could not be read.
+    may_deny: bool,
 }
 
 impl Layer {
@@ -63,7 +65,7 @@ impl Layer {
         let source = Source { layer, file: Some(file.to_owned()) };
         let content =
             node::from_toml(text).map_err(|error| Fault { at: error.at, ..whole_fault(&source, error.message) });
-        Self { source, content }
+        Self { source, content, may_deny: text.contains("deny") }
     }
 
     /// A layer from an editor's JSON: the settings object, bare or as `{cowrite: {…}}`.
@@ -73,22 +75,22 @@ impl Layer {
             Some(object) if object.len() == 1 => object.get("cowrite").unwrap_or(json),
             _ => json,
         };
-        Self { source: Source { layer, file: None }, content: Ok(node::from_json(inner)) }
+        Self { source: Source { layer, file: None }, content: Ok(node::from_json(inner)), may_deny: false }
     }
 
     /// A layer from a file on disk; `None` when it is not there and need not be.
     #[must_use]
     pub fn file(layer: LayerName, file: &Path, needed: bool) -> Option<Self> {
-        let problem = match read_text(file) {
+        let (problem, may_deny) = match read_text(file) {
             Ok(text) => return Some(Self::toml(layer, file, &text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !needed => return None,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                "there is no such file; COWRITE_CONFIG names it: expected a settings file".to_owned()
+                ("there is no such file; COWRITE_CONFIG names it: expected a settings file".to_owned(), false)
             }
-            Err(error) => format!("could not read the settings file: {error}"),
+            Err(error) => (format!("could not read the settings file: {error}"), true),
         };
         let source = Source { layer, file: Some(file.to_owned()) };
-        Some(Self { content: Err(whole_fault(&source, problem)), source })
+        Some(Self { content: Err(whole_fault(&source, problem)), source, may_deny })
     }
 }
 
@@ -143,7 +145,13 @@ pub fn merge(layers: &[Layer]) -> Loaded {
                 let mut reader = Reader::new(&layer.source, &mut loaded.faults, &mut loaded.origins);
                 apply::layer(&mut loaded.settings, root, &mut reader);
             }
-            Err(fault) => loaded.faults.push(fault.clone()),
+            Err(fault) => {
+                let mut fault = fault.clone();
+                if layer.may_deny {
+                    trusted::deny_all(&mut loaded.settings, &mut fault);
+                }
+                loaded.faults.push(fault);
+            }
         }
     }
     whole::check(&mut loaded);

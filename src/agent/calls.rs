@@ -121,17 +121,20 @@ impl Agent {
         let before = self.problems_before(call, access, pass).await;
         // The last look before it begins: a hook, and the person, may have changed what was allowed.
         let grant = self.still_as_asked(call, pass).await?;
-        let answer = self.answer(call, access, grant).await;
+        let answer = self.answer(call, access, grant, matches!(pass, Pass::Asked { .. })).await;
         let mut answer = self.with_problems(before, answer).await;
         // A file that was read may hold a key that no hook shall have.
         answer.content = self.redacted(answer.content);
         Ok(self.after_call(call, words, answer).await)
     }
 
-    async fn answer(&self, call: &Call, access: Access, grant: Grant) -> Answer {
+    async fn answer(&self, call: &Call, access: Access, grant: Grant, approved: bool) -> Answer {
         let tools = self.setup.tools.clone();
+        // A yes to the call is a yes to what it changes: nothing of that is proposed once more.
+        let editor = approved.then(|| self.tools.editor.for_approved()).flatten();
         let context = tool::Context {
             call: call.id.clone(),
+            editor: editor.unwrap_or_else(|| self.tools.editor.clone()),
             roots: self.tools.roots.clone().with_grant(grant),
             ..self.tools.as_ref().clone()
         };

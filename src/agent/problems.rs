@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Agent;
 use super::passing::Pass;
@@ -63,7 +63,8 @@ impl Agent {
                 () = self.cancel.cancelled() => return answer,
                 () = sleep(LOOK) => {}
             }
-            let Some(now) = self.reported(&before.places).await else { return answer };
+            let Ok(now) = timeout_at(until, self.reported(&before.places)).await else { break };
+            let Some(now) = now else { return answer };
             // Before anything has moved they may not have looked yet.
             let settled = now == last && now != before.found;
             last = now;

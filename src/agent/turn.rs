@@ -92,6 +92,7 @@ impl Agent {
                         )));
                     }
                     self.tell_cut(&turn.cut_calls).await?;
+                    self.turn_ended(number, said.as_deref()).await?;
                 }
                 StopReason::MaxTokens => {
                     if text_of(&turn.blocks).is_none() {
@@ -101,9 +102,11 @@ impl Agent {
                         )));
                     }
                     said.get_or_insert_default().push_str("\n\n(The answer was cut off at the model's output limit.)");
+                    self.turn_ended(number, said.as_deref()).await?;
+                    self.verify_at_last(&mut checked, said).await?;
                     return Ok(RunStatus::Completed);
                 }
-                StopReason::Pause if calls.is_empty() => {}
+                StopReason::Pause if calls.is_empty() => self.turn_ended(number, said.as_deref()).await?,
                 _ if calls.is_empty() => {
                     if said.is_none() && number == 1 {
                         return Err(Stop::Failed(format!(
@@ -116,11 +119,7 @@ impl Agent {
                         self.keep(Item::told(failures)).await?;
                         continue;
                     }
-                    if let Some(summary) = checked.summary() {
-                        let said = said.get_or_insert_default();
-                        said.push_str(if said.is_empty() { "" } else { "\n\n" });
-                        said.push_str(&summary);
-                    }
+                    add_summary(&checked, said);
                     return Ok(RunStatus::Completed);
                 }
                 _ => {
@@ -129,7 +128,18 @@ impl Agent {
                 }
             }
         }
+        self.verify_at_last(&mut checked, said).await?;
         Ok(RunStatus::LimitReached)
+    }
+
+    /// What the run has changed is checked once, though the model can mend nothing any more: the person hears how it is.
+    async fn verify_at_last(&mut self, checked: &mut Checked, said: &mut Option<String>) -> Result<(), Stop> {
+        if let Some(failures) = self.verify(checked).await? {
+            // For the run after this one.
+            self.keep(Item::told(failures)).await?;
+        }
+        add_summary(checked, said);
+        Ok(())
     }
 
     /// The calls of an answer that was cut off are not in the history, so the model hears of them in words.
@@ -279,6 +289,15 @@ impl Call {
             }
             Block::Text { .. } | Block::Reasoning { .. } => None,
         }
+    }
+}
+
+/// Tells the person what the checks found, behind what was said.
+fn add_summary(checked: &Checked, said: &mut Option<String>) {
+    if let Some(summary) = checked.summary() {
+        let said = said.get_or_insert_default();
+        said.push_str(if said.is_empty() { "" } else { "\n\n" });
+        said.push_str(&summary);
     }
 }
 

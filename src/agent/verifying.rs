@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Agent;
 use super::turn::Stop;
-use crate::permission::{Kind, Question, Reply};
+use crate::permission::{Kind, Question, Reply, visible};
 use crate::process::{Done, End};
 use crate::protocol::{Event, Mode};
 use crate::tool::{cap, hold};
@@ -89,7 +89,7 @@ impl Agent {
             title: "Check the edits with the commands of the settings".into(),
             detail: format!(
                 "Run with sh -c:\n{}\nAsked because there is no sandbox here that would hold what they start.",
-                self.setup.verify.join("\n")
+                self.setup.verify.iter().map(|command| visible(command)).collect::<Vec<_>>().join("\n")
             ),
             kind: Kind::May { rememberable: true },
         };

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::json;
+use tokio::task::JoinHandle;
 use tower_lsp::ls_types::{
     CodeAction, CodeActionKind, CodeActionOrCommand, CodeActionParams, Command as LspCommand, MessageActionItem,
     MessageType,
@@ -76,10 +77,14 @@ async fn ask(client: &Client, workspace: &Workspace, approval: &Approval) -> Ask
             }
         }
     };
-    let shown = client.ask_person(text, &actions);
+    // A task of its own, so that a press on a question that is over is answered too. Ends when the client answers.
+    let mut shown = tokio::spawn({
+        let client = client.clone();
+        async move { client.ask_person(text, &actions).await }
+    });
     tokio::select! {
         biased;
-        answer = shown => match answer {
+        answer = &mut shown => match answer.unwrap_or_else(|error| Err(Unanswered::Error(error.to_string()))) {
             Ok(chosen) => {
                 // A question that has been answered meanwhile, by another way, is answered.
                 let _ = workspace.answer(Some(approval.id.clone()), &meant(chosen, &question.kind));
@@ -91,7 +96,21 @@ async fn ask(client: &Client, workspace: &Workspace, approval: &Approval) -> Ask
                 Asked::NoAnswer
             }
         },
-        () = answered_otherwise => Asked::Over,
+        () = answered_otherwise => {
+            tokio::spawn(pressed_late(client.clone(), shown));
+            Asked::Over
+        }
+    }
+}
+
+/// Who presses something on a question that is over hears that nothing comes of it.
+async fn pressed_late(client: Client, shown: JoinHandle<Result<Option<MessageActionItem>, Unanswered>>) {
+    if let Ok(Ok(Some(pressed))) = shown.await {
+        let text = format!(
+            "Cowrite: that question is over (it was answered otherwise, or its time or run ended), so \u{201c}{}\u{201d} does nothing.",
+            pressed.title
+        );
+        client.message(MessageType::INFO, &text).await;
     }
 }
 

@@ -3,9 +3,13 @@
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use super::order::{Order, Report};
 use super::{Confine, Job, SUPERVISE, start};
+
+/// How long it may take.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// Why a command cannot be held in a sandbox here; `Ok` where it can. Found out once, by a program that does nothing: it takes some
 /// milliseconds then.
@@ -17,7 +21,16 @@ pub fn sandbox() -> Result<(), String> {
     if !cfg!(target_os = "linux") {
         return Err("commands can be held in a sandbox on Linux only".into());
     }
-    FOUND.get_or_init(probe).clone()
+    FOUND.get_or_init(in_time).clone()
+}
+
+/// A mount of a machine that is gone may hold the probe up for ever; then nothing else shall wait for it.
+fn in_time() -> Result<(), String> {
+    let (said, answer) = std::sync::mpsc::channel();
+    // Ends with the process that it starts, which ends with this one at the latest. Nobody listens any more when it is late.
+    std::thread::spawn(move || said.send(probe()));
+    let late = |_| format!("the sandbox was tried and gave no answer within {} s", LIMIT.as_secs());
+    answer.recv_timeout(LIMIT).unwrap_or_else(|error| Err(late(error)))
 }
 
 fn probe() -> Result<(), String> {
@@ -27,7 +40,7 @@ fn probe() -> Result<(), String> {
         env: Vec::new(),
         input: Vec::new(),
         confine: Some(Confine::default()),
-        limit: std::time::Duration::ZERO,
+        limit: Duration::ZERO,
     };
     let order = Order::of(&job).bytes(&[])?;
     let failed = |error| format!("a supervisor could not be tried: {error}");

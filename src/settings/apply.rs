@@ -8,7 +8,7 @@ use super::node::{Entry, Node};
 use super::provider::provider;
 use super::read::{Field, Reader};
 use super::schema::{CommandKind, CommandSettings, Limits, ModelSettings, Needs, Settings};
-use super::trusted::{HOOKS, PERMISSIONS, VERIFY, mcp};
+use super::trusted::{HOOKS, VERIFY, mcp, permissions};
 use super::{template, value};
 
 const MODES: [&str; 4] = ["plan", "ask", "edit", "auto"];
@@ -114,10 +114,7 @@ const SETTINGS: &[Field<Settings>] = &[
         key: "compaction",
         read: |settings, entry, reader| reader.table(&mut settings.compaction, &entry.node, COMPACTION),
     },
-    Field {
-        key: "permissions",
-        read: |settings, entry, reader| reader.table(&mut settings.permissions, &entry.node, PERMISSIONS),
-    },
+    Field { key: "permissions", read: permissions },
     Field { key: "verify", read: |settings, entry, reader| reader.table(&mut settings.verify, &entry.node, VERIFY) },
     Field { key: "hooks", read: |settings, entry, reader| reader.table(&mut settings.hooks, &entry.node, HOOKS) },
     Field {
@@ -367,7 +364,7 @@ mod tests {
         check("ModelSettings", MODEL, &[]);
         check("CommandSettings", COMMAND, &["model"]);
         check("ProviderSettings", PROVIDER, &["api_key"]);
-        check("Permissions", PERMISSIONS, &[]);
+        check("Permissions", super::super::trusted::PERMISSIONS, &[]);
         check("Verify", VERIFY, &[]);
         check("Hooks", HOOKS, &[]);
         check("McpSettings", crate::settings::trusted::MCP, &[]);

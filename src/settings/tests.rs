@@ -690,3 +690,29 @@ fn a_workspace_replaces_what_is_allowed_and_adds_to_what_is_denied() {
         assert_eq!(denied.deny[0], "run(rm *)", "{none}");
     }
 }
+
+#[test]
+fn deny_rules_that_cannot_be_found_deny_everything() {
+    for lost in [
+        "[permissions]\ndeny = [\"read(x)\"]\ndeny = [\"read(y)\"]",
+        "permissions = \"deny\"",
+        "[permissions]\ndenny = [\"read(x)\"]",
+        "[permissions]\nDeny = [\"read(x)\"]",
+    ] {
+        let loaded = toml(lost);
+        assert_eq!(loaded.settings.permissions.deny, [""], "{lost}");
+        assert!(
+            loaded.faults[0].message.ends_with("so everything is denied until this is mended)"),
+            "{lost}: {}",
+            loaded.faults[0]
+        );
+        let rules = crate::permission::Rules::new(&[], &loaded.settings.permissions.deny);
+        assert!(matches!(rules.script("ls").0, crate::permission::Ruling::Denied(_)), "{lost}");
+    }
+    // Nothing else that is wrong does.
+    for other in
+        ["model = 3", "[permissions]\nnetwok = true", "[permissions]\nallow = 3", "[limits", "[mcp.deny-all]\nurl = 3"]
+    {
+        assert_eq!(toml(other).settings.permissions.deny, Vec::<String>::new(), "{other}");
+    }
+}

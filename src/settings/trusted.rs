@@ -1,9 +1,9 @@
 //! What lets something run or go ahead: permissions, verify commands, hooks, servers.
 
 use super::apply::{consequence, is_refused, not_used};
-use super::fault::LayerName;
+use super::fault::{Fault, LayerName};
 use super::node::{Entry, Node, Value};
-use super::read::{Field, Reader, dotted, expected};
+use super::read::{Field, Reader, dotted, expected, nearest};
 use super::schema::{Hooks, McpSettings, Permissions, Settings, Verify};
 use super::whole::fault_at;
 use super::{Loaded, value};
@@ -104,6 +104,26 @@ pub(super) const MCP: &[Field<McpSettings>] = &[
         },
     },
 ];
+
+/// Rules that were not found may be deny rules: until they are, everything is denied.
+pub(super) fn deny_all(settings: &mut Settings, fault: &mut Fault) {
+    // As a rule it is none, so it denies whatever it could be about.
+    settings.permissions.deny.push(String::new());
+    fault.message = format!("{} (it may hold deny rules, so everything is denied until this is mended)", fault.message);
+}
+
+/// The table of permissions. What is misspelled or misshapen in it may have been deny rules.
+pub(super) fn permissions(settings: &mut Settings, entry: &Entry, reader: &mut Reader<'_>) {
+    let before = reader.faults.len();
+    reader.table(&mut settings.permissions, &entry.node, PERMISSIONS);
+    let (table, deny) = (dotted(&["permissions"]), dotted(&["permissions", "deny"]));
+    let lost = |fault: &&mut Fault| {
+        let own = fault.key.strip_prefix("permissions.").unwrap_or_default();
+        fault.key == table || fault.key != deny && nearest(own, &["allow", "deny", "network", "env"]) == Some("deny")
+    };
+    let lost = reader.faults[before..].iter_mut().filter(lost);
+    lost.for_each(|fault| deny_all(settings, fault));
+}
 
 /// A server with anything wrong in it is not started.
 pub(super) fn mcp(settings: &mut Settings, entry: &Entry, reader: &mut Reader<'_>) {

@@ -81,6 +81,9 @@ impl Trust {
     }
 
     fn change(&self, change: impl FnOnce(&mut List) -> bool) -> Result<bool, String> {
+        let _turn = self
+            .turn()
+            .map_err(|error| format!("Could not lock {}: {error}; mend that, and do it again", self.file.display()))?;
         let mut list = self.read()?;
         list.version = 1;
         let changed = change(&mut list);
@@ -90,6 +93,13 @@ impl Trust {
             })?;
         }
         Ok(changed)
+    }
+
+    /// Other processes read and write the list too; each waits for the one before, which takes no longer than a write.
+    fn turn(&self) -> io::Result<fs::File> {
+        let lock = fs::File::options().create(true).append(true).open(self.file.with_extension("lock"))?;
+        lock.lock()?;
+        Ok(lock)
     }
 
     fn read(&self) -> Result<List, String> {

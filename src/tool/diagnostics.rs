@@ -55,9 +55,11 @@ impl Tool for Diagnostics {
                 "This editor does not tell what its language servers report. Run a command that checks the project instead.".into(),
             )
         })?;
-        // Of what lies outside the workspace nothing is shown.
+        // Of what lies outside the workspace nothing is shown, nor of another file than the one that was let through.
+        let may = |place: &Place| if places.is_empty() { context.roots.admits(place) } else { places.contains(place) };
+        let said: Vec<_> = said.into_iter().filter(|(place, _)| may(place)).collect();
         let mut lines = Vec::new();
-        for (place, found) in said.iter().filter(|(place, _)| !places.is_empty() || context.roots.admits(place)) {
+        for (place, found) in &said {
             let mut found: Vec<&Diagnosis> = found.iter().collect();
             found.sort_by_key(|one| (one.range.start.line, one.severity));
             lines.extend(found.into_iter().map(|one| shown(place, one)));

@@ -50,6 +50,28 @@ const KEYS: &[&str] = &[
     ".config/google-chrome",
     ".config/chromium",
     "Library/Keychains",
+    ".claude/.credentials.json",
+    ".codex/auth.json",
+    ".config/github-copilot",
+    ".config/containers/auth.json",
+    ".cache/huggingface/token",
+    ".vault-token",
+];
+
+/// Variables that move such things elsewhere, and what of it is meant; all, where that is empty.
+const MOVED: &[(&str, &[&str])] = &[
+    ("CARGO_HOME", &["credentials", "credentials.toml"]),
+    ("XDG_CONFIG_HOME", &["cowrite", "gh", "git/credentials", "gcloud", "hub", "op", "rclone", "age", "sops"]),
+    ("GH_CONFIG_DIR", &[]),
+    ("GNUPGHOME", &[]),
+    ("DOCKER_CONFIG", &["config.json"]),
+    ("KUBECONFIG", &[]),
+    ("AWS_SHARED_CREDENTIALS_FILE", &[]),
+    ("AWS_CONFIG_FILE", &[]),
+    ("CLOUDSDK_CONFIG", &[]),
+    ("NPM_CONFIG_USERCONFIG", &[]),
+    ("PGPASSFILE", &[]),
+    ("NETRC", &[]),
 ];
 
 /// Where programs of this machine listen that do as they are told.
@@ -61,12 +83,27 @@ pub(super) fn commands(settings: &Settings) -> Commands {
     let secrets = secrets(settings, &all);
     let home = dirs::home_dir();
     let hidden = home.iter().flat_map(|home| KEYS.iter().map(|key| home.join(key)));
-    let hidden: Vec<PathBuf> = hidden.chain(SOCKETS.iter().map(PathBuf::from)).collect();
+    let hidden: Vec<PathBuf> = hidden.chain(moved(&all)).chain(SOCKETS.iter().map(PathBuf::from)).collect();
     Commands {
         network: settings.permissions.network,
         env: process::environment(all, &settings.permissions.env, &secrets),
         hidden,
     }
+}
+
+/// Keys that variables say are elsewhere than in the home folder.
+fn moved(all: &[(OsString, OsString)]) -> impl Iterator<Item = PathBuf> {
+    let found = MOVED.iter().filter_map(|(variable, parts)| {
+        let (_, value) = all.iter().find(|(name, _)| name == variable)?;
+        // KUBECONFIG may be a list.
+        let places: Vec<PathBuf> = std::env::split_paths(value).filter(|place| place.is_absolute()).collect();
+        let below = |place: PathBuf| match parts {
+            [] => vec![place],
+            parts => parts.iter().map(|part| place.join(part)).collect(),
+        };
+        Some(places.into_iter().flat_map(below).collect::<Vec<_>>())
+    });
+    found.flatten().collect::<Vec<_>>().into_iter()
 }
 
 /// What of this process's environment is nobody's secret.
@@ -86,4 +123,23 @@ fn secrets(settings: &Settings, all: &[(OsString, OsString)]) -> Vec<String> {
     let values = all.iter().map(|(name, value)| (name, value.to_string_lossy()));
     let secret = values.filter(|(name, value)| !value.is_empty() && (named(name) || held(value)));
     secret.map(|(_, value)| value.into_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_hidden_where_variables_say_that_they_are() {
+        let all: Vec<(OsString, OsString)> = [
+            ("CARGO_HOME", "/opt/cargo"),
+            ("KUBECONFIG", "/k/one:/k/two"),
+            ("GNUPGHOME", "relative"),
+            ("PATH", "/bin"),
+        ]
+        .map(|(name, value)| (name.into(), value.into()))
+        .into();
+        let found: Vec<String> = moved(&all).map(|place| place.display().to_string()).collect();
+        assert_eq!(found, ["/opt/cargo/credentials", "/opt/cargo/credentials.toml", "/k/one", "/k/two"]);
+    }
 }

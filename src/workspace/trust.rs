@@ -183,8 +183,7 @@ impl Own {
         if fs::symlink_metadata(&top).is_ok() {
             found.take(&top, Path::new(""))?;
         }
-        // The folder itself is no more than a name.
-        let any = found.entries.len() > 1;
+        let any = !found.entries.is_empty();
         found.entries.sort();
         let mut all = Vec::new();
         for (name, kind, content) in &found.entries {
@@ -225,7 +224,10 @@ impl Found {
         }
         let metadata = fs::symlink_metadata(path).map_err(|error| wrong(&error))?;
         if metadata.is_dir() {
-            self.entries.push((name, b'd', Vec::new()));
+            // The folder itself is no more than a name, whether it is there or not.
+            if !name.is_empty() {
+                self.entries.push((name, b'd', Vec::new()));
+            }
             for entry in fs::read_dir(path).map_err(|error| wrong(&error))? {
                 let entry = entry.map_err(|error| wrong(&error))?;
                 let below = inside.join(entry.file_name());
@@ -313,6 +315,17 @@ mod tests {
         assert!(scene.look().0);
         scene.write(".cowrite/config.toml", &VERIFY.replace("check", "test "));
         assert!(!scene.look().0, "as long as before, and other words");
+    }
+
+    #[test]
+    fn a_folder_that_was_trusted_empty_stays_so_when_conversations_come() {
+        let scene = Scene::new();
+        fs::remove_dir_all(scene.folder().join(".cowrite")).unwrap();
+        trust_folder(&scene.list, &scene.folder()).unwrap();
+        fs::create_dir_all(scene.folder().join(".cowrite/conversations")).unwrap();
+        assert!(scene.look().0);
+        scene.write(".cowrite/config.toml", VERIFY);
+        assert!(!scene.look().0);
     }
 
     #[test]

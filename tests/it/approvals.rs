@@ -168,6 +168,37 @@ async fn a_protected_file_is_asked_for_in_every_editor_and_written_once_it_is_al
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_yes_to_a_protected_file_is_a_yes_to_the_edit_in_ask_mode_and_it_can_be_taken_back_in_any() {
+    for mode in ["ask", "edit"] {
+        let scene = Scene::new(vec![("go", writing())]);
+        let outside = scene.state.parent().expect("a folder").join("outside.txt");
+        std::fs::write(&outside, "old\n").expect("written");
+        let turns = vec![
+            calls(&[("read", json!({ "path": outside }))]),
+            calls(&[write(outside.to_str().expect("UTF-8"), "new\n")]),
+            says("That is all."),
+        ];
+        let scene = Scene { rules: vec![("go", writing()), ("leave", turns)], ..scene };
+        let client = scene.client(Personality::VsCode).await;
+        pressing(&client, vec![Some("Allow once"); 3]);
+        for prompt in ["go", "leave"] {
+            let run = client.run("cowrite.run", json!({ "prompt": prompt, "mode": mode })).await;
+            assert_eq!(client.finished(&run).await["status"], "completed", "{mode}");
+        }
+        assert_eq!(scene.written().as_deref(), Some("{}\n"), "{mode}");
+        assert_eq!(std::fs::read_to_string(&outside).expect("there"), "new\n", "{mode}");
+        let status = client.execute("cowrite.status", json!({})).await.expect("a status");
+        assert_eq!(status["proposals"], json!([]), "{mode}");
+        for _ in 0..2 {
+            let undone = client.execute("cowrite.undo", json!({})).await.expect("an answer");
+            assert_eq!(undone["files"][0]["outcome"], "restored", "{mode}: {undone}");
+        }
+        assert_eq!(scene.written(), None, "{mode}");
+        assert_eq!(std::fs::read_to_string(&outside).expect("there"), "old\n", "{mode}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_no_and_a_question_sent_away_leave_the_file_alone_and_the_run_goes_on() {
     for choice in [Some("Deny"), None] {
         let scene = Scene::new(vec![("go", writing())]);
@@ -244,6 +275,36 @@ async fn five_questions_wait_in_a_queue_shown_one_at_a_time_and_are_answered_out
         }
     }
     open(&client, 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_press_on_a_question_that_is_over_does_nothing_and_says_so() {
+    let scene = Scene::new(vec![("go", writing())]);
+    let client = scene.client(Personality::VsCode).await;
+    let box_ = Arc::<Mutex<Option<Value>>>::default();
+    client.set_habit({
+        let box_ = box_.clone();
+        move |_, method, id, _| {
+            let shown = method == "window/showMessageRequest";
+            if shown {
+                *box_.lock().expect("a lock") = Some(id.clone());
+            }
+            shown
+        }
+    });
+    let run = go(&client, "go").await;
+    let id = client.until("the box", |_, _| box_.lock().expect("a lock").clone()).await;
+    open(&client, 1).await;
+    client.execute("cowrite.deny", json!({})).await.expect("it is open");
+    assert_eq!(client.finished(&run).await["status"], "completed");
+    client.reply(id, json!({ "title": "Allow once" }));
+    client
+        .until("what came of it", |notifications, _| {
+            let text = |message: &Value| message["params"]["message"].as_str().map(str::to_owned);
+            notifications.iter().filter_map(text).find(|text| text.contains("that question is over"))
+        })
+        .await;
+    assert_eq!(scene.written(), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -240,6 +240,30 @@ async fn r2_edits_are_checked_and_what_fails_goes_back_to_the_model() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r2_edits_are_checked_also_when_the_last_answer_is_cut_off_or_a_limit_is_reached() {
+    process::supervisor_at(env!("CARGO_BIN_EXE_cowrite").into());
+    for cut in [true, false] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ws = real(&folder);
+        std::fs::write(ws.join("a.rs"), "one\n").expect("written");
+        let mut turns = vec![read(), calls(&[edit("a.rs", &[("one", "two")])])];
+        if cut {
+            turns.push(json!({ "deltas": [{ "text": "It is do" }], "stop": "max_tokens" }));
+        }
+        let mut setup = setup(&ws, &[("go", turns)]);
+        setup.settings["verify"] = json!({ "commands": ["grep two a.rs"] });
+        setup.settings["limits"] = json!({ "max_turns": if cut { 9 } else { 2 } });
+        let client = Client::start(setup).await;
+        let id = client.run("cowrite.run", json!({ "prompt": "go" })).await;
+        let over = finished(&client, &id).await;
+        assert_eq!(over["status"], if cut { "completed" } else { "limitReached" }, "{over}");
+        let text = over["resultText"].as_str().expect("a text");
+        assert!(text.ends_with("Checked:\n- `grep two a.rs`: passed"), "{over}");
+        client.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r2_a_model_that_mends_nothing_hears_of_it_three_times() {
     process::supervisor_at(env!("CARGO_BIN_EXE_cowrite").into());
     let folder = tempfile::tempdir().expect("a folder");

@@ -13,7 +13,7 @@ use super::pending::{Kind, Pending, same};
 use super::withdrawing::Step;
 use super::{Reviewed, Reviews, kept};
 use crate::edit::{Composed, Patch};
-use crate::editor::{Applied, Change, Editor, Fate, Outcome, Place, ReadError, What};
+use crate::editor::{Applied, Change, Diagnosis, Editor, Fate, Outcome, Place, ReadError, What};
 use crate::protocol::{Event, RunId};
 use crate::text::{Encoding, Snapshot};
 
@@ -430,6 +430,14 @@ impl Editor for Reviewing {
         let is_kept = kept(answer).await.is_ok();
         self.reviews.has_moved();
         is_kept
+    }
+
+    fn for_approved(&self) -> Option<Arc<dyn Editor>> {
+        Some(self.real.clone())
+    }
+
+    async fn diagnostics(&self, places: &[Place]) -> Option<Vec<(Place, Vec<Diagnosis>)>> {
+        self.real.diagnostics(places).await
     }
 
     async fn save(&self, places: &[Place]) -> Vec<Place> {

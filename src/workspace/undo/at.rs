@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use crate::editor::Place;
-use crate::permission::{Access, Denied, Roots};
+use crate::permission::Roots;
 use crate::store::Changed;
 
-/// Whether a document is where it was, and a run may still touch it.
+/// Whether a document is where it was, so that the person can have a change there made.
 pub(in crate::workspace) fn still_there(roots: &Roots, place: &Place) -> Result<(), String> {
     let shown = place.to_string();
     let at = match place {
@@ -37,19 +37,20 @@ impl<'a> At<'a> {
         Self { uri: &changed.uri, path: changed.path.as_deref(), shown: &changed.shown }
     }
 
-    /// The place there, if a run may still touch it.
+    /// The place there. What the person decides on is theirs, protected or denied to runs or not: they were asked when the change was
+    /// made, and look at it now. But a folder that they have closed since is left alone.
     pub(super) fn place(&self, roots: &Roots) -> Result<Place, String> {
         let shown = self.shown;
         let given = match self.path {
             Some(path) => path.to_str().ok_or_else(|| format!("the path of {shown} is not UTF-8"))?,
             None => self.uri,
         };
-        let place = roots.resolve(given, Access::Write).map_err(|denied| match (denied, self.path) {
-            (Denied::Protected(_), _) => format!("{shown} is protected now, so nothing there is changed"),
-            (_, Some(_)) => {
-                format!("{shown} is not in the folders that are open now; open its folder and try again")
-            }
-            (_, None) => format!("{shown} has no file and is not open any more"),
+        // What was outside when it was changed was shown by its whole path.
+        let was_outside = Path::new(shown).is_absolute();
+        let look = roots.look(given).ok().filter(|look| !look.outside || was_outside);
+        let place = look.map(|look| look.place).ok_or_else(|| match self.path {
+            Some(_) => format!("{shown} is not in the folders that are open now; open its folder and try again"),
+            None => format!("{shown} has no file and is not open any more"),
         })?;
         if place.path() != self.path {
             let leads = place.path().map(Path::display).map(|path| format!(" and leads to {path}")).unwrap_or_default();
