@@ -58,6 +58,10 @@ fn unusable() -> Error {
 fn at_once(path: &Path, flags: OFlags) -> Option<rustix::io::Result<OwnedFd>> {
     use rustix::fs::{CWD, ResolveFlags};
     const NO_LINKS: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_MAGICLINKS);
+    #[cfg(test)]
+    if LONG_WAY.get() {
+        return None;
+    }
     match rustix::fs::openat2(CWD, path, flags, Mode::empty(), NO_LINKS) {
         // Older systems, sandboxes that do not know the call, and a rename at a bad moment: the long way says what is.
         Err(Errno::NOSYS | Errno::PERM | Errno::INVAL | Errno::TOOBIG | Errno::AGAIN) => None,
@@ -183,6 +187,8 @@ impl Folder {
 thread_local! {
     /// Whether no folder can be made to outlive a power cut, which a test cannot bring about otherwise.
     pub(super) static FAILING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    /// Whether folders are opened one by one, as on systems that have no other way.
+    pub(super) static LONG_WAY: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
 fn hidden_name() -> String {
