@@ -42,7 +42,7 @@ pub(super) struct Forces {
     places: Places,
     outlet: Arc<dyn Outlet>,
     /// What the person has been told already. A std mutex: held for a look-up, never across an await.
-    told: Mutex<HashSet<(String, Option<Hash>)>>,
+    told: Mutex<HashSet<(PathBuf, String, Option<Hash>)>>,
 }
 
 /// What a folder's `.cowrite/` holds, looked at once: what is trusted is what is read.
@@ -73,17 +73,32 @@ impl Forces {
             let why = format!("Cowrite could not look at the workspace's settings: {}.", crash::why(&error));
             Looked { loaded: None, trusted: false, of: None, say: Some(why) }
         });
-        // Each content is news once.
+        let (of, trusted) = (looked.of, looked.trusted);
         if let Some(sentence) = looked.say
-            && self.told.lock().unwrap_or_else(PoisonError::into_inner).insert((sentence.clone(), looked.of))
+            && self.is_news((here.clone(), sentence.clone(), of))
         {
             self.outlet.say(sentence);
+        }
+        if trusted {
+            // What differs from this is news again, also when it was so before.
+            self.forget(&here, of);
         }
         if !looked.trusted {
             return base;
         }
         let settings = looked.loaded.map_or(base.settings, |loaded| Arc::new(loaded.settings));
         InForce { settings, trusted: true, start: here }
+    }
+
+    /// Whether the person has not been told this.
+    fn is_news(&self, news: (PathBuf, String, Option<Hash>)) -> bool {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(news)
+    }
+
+    /// Forgets what the person was told of other contents of a folder than this one.
+    fn forget(&self, folder: &Path, but: Option<Hash>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|(of, _, content)| of != folder || *content == but);
     }
 }
 

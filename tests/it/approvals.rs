@@ -263,8 +263,12 @@ async fn five_questions_wait_in_a_queue_shown_one_at_a_time_and_are_answered_out
         let approval = approvals.iter().find(|approval| approval["runId"] == run).expect("its question");
         approval["approvalId"].clone()
     };
-    // The third is answered while the first is shown; then the first, so that the next one is shown.
-    for (at, yes) in [(2, true), (0, false), (4, true), (3, false), (1, true)] {
+    let shown = |requests: &[Value]| -> Vec<String> {
+        let all = requests.iter().filter(|request| request["method"] == "window/showMessageRequest");
+        all.map(|request| request["params"]["message"].as_str().expect("words").to_owned()).collect()
+    };
+    // The second is answered while the first is shown; then the first, so that the next one is shown: not the second.
+    for (at, yes) in [(1, true), (0, false), (4, true), (3, false), (2, true)] {
         let command = if yes { "cowrite.approve" } else { "cowrite.deny" };
         client.execute(command, json!({ "approvalId": of_run(&runs[at]) })).await.expect("it is open");
         assert_eq!(client.finished(&runs[at]).await["status"], "completed");
@@ -275,6 +279,73 @@ async fn five_questions_wait_in_a_queue_shown_one_at_a_time_and_are_answered_out
         }
     }
     open(&client, 0).await;
+    let shown = client.until("what was shown", |_, sent| Some(shown(sent))).await;
+    assert_eq!(shown.len(), 2, "what is answered already is not shown: {shown:?}");
+    assert!(shown[0].contains("q0.json") && shown[1].contains("q2.json"), "{shown:?}");
+}
+
+/// Ten minutes pass at once.
+#[tokio::test]
+async fn a_question_that_nobody_answers_is_a_no_and_the_model_is_told_so() {
+    let mut last = says("Then not.");
+    last["expect"] = json!({ "contains": ["did not answer within 10 minutes, which is a no; nothing was done"] });
+    for personality in [Personality::VsCode, Personality::HelixOld] {
+        let scene = Scene::new(vec![("go", vec![calls(&[write(PROTECTED, "{}\n")]), last.clone()])]);
+        let client = scene.client(personality).await;
+        client.be_deaf_to("window/showMessageRequest");
+        let run = go(&client, "go").await;
+        let asked = open(&client, 1).await[0]["approvalId"].clone();
+        tokio::time::pause();
+        tokio::time::advance(std::time::Duration::from_secs(9 * 60)).await;
+        tokio::time::resume();
+        assert_eq!(open(&client, 1).await[0]["approvalId"], asked, "it stands for ten minutes");
+        tokio::time::pause();
+        tokio::time::advance(std::time::Duration::from_secs(61)).await;
+        tokio::time::resume();
+        let finished = client.finished(&run).await;
+        assert_eq!((&finished["status"], &finished["resultText"]), (&json!("completed"), &json!("Then not.")));
+        assert_eq!(decisions(&events(&client, &run).await), ["expired"], "{personality:?}");
+        assert_eq!(scene.written(), None);
+        let late = client.execute("cowrite.approve", json!({ "approvalId": asked })).await.expect_err("too late");
+        assert_eq!(late["code"], -32803, "{late}");
+    }
+}
+
+/// A run that waits in the queue works with what the person trusts when it starts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a3_11_trust_that_is_taken_away_while_a_run_waits_does_not_count_for_it() {
+    for withdrawn in [false, true] {
+        let free = vec![calls(&[write("free.txt", "free\n")]), says("done")];
+        let scene = Scene::new(vec![("go", writing()), ("later", free)]);
+        std::fs::create_dir(scene.workspace.join(".cowrite")).expect("a folder");
+        std::fs::write(scene.workspace.join(".cowrite/config.toml"), "mode = \"plan\"\n").expect("written");
+        let client = scene.client(Personality::VsCode).await;
+        client.be_deaf_to("window/showMessageRequest");
+        client.execute("cowrite.trust", json!({})).await.expect("granted");
+        let first = client.run("cowrite.run", json!({ "prompt": "go", "mode": "edit" })).await;
+        open(&client, 1).await;
+        let later = go(&client, "later").await;
+        let status = client.execute("cowrite.status", json!({})).await.expect("a status");
+        let waits = status["runs"]
+            .as_array()
+            .expect("runs")
+            .iter()
+            .any(|run| run["id"] == *later && run["status"] == "created");
+        assert!(waits, "{status}");
+        if withdrawn {
+            let mut untrust = std::process::Command::new(env!("CARGO_BIN_EXE_cowrite"));
+            untrust.arg("untrust").arg(&scene.workspace).env("COWRITE_STATE_DIR", &scene.state);
+            assert!(untrust.status().expect("it starts").success());
+        }
+        client.execute("cowrite.deny", json!({})).await.expect("it is open");
+        client.finished(&first).await;
+        assert_eq!(client.finished(&later).await["status"], "completed");
+        assert_eq!(
+            scene.workspace.join("free.txt").exists(),
+            withdrawn,
+            "in the mode of the folder nothing is written"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -471,14 +542,28 @@ async fn a3_09_a_workspaces_own_settings_count_once_the_person_trusts_them_and_a
     // What was trusted has changed: it is asked about again.
     std::fs::write(scene.workspace.join(".cowrite/config.toml"), "mode = \"edit\"\n").expect("written");
     assert_eq!(client.execute("cowrite.status", json!({})).await.expect("a status")["trusted"], false);
-    client
-        .until("another message", |notifications, _| {
-            notifications.iter().find(|message| {
-                message["params"]["message"]
-                    .as_str()
-                    .is_some_and(|text| text.contains("have changed since you trusted"))
-            })?;
-            Some(())
-        })
-        .await;
+    let changed = async |count: usize| {
+        client
+            .until("a message that says that it has changed", |notifications, _| {
+                let about = |message: &&Value| {
+                    let said = message["params"]["message"].as_str();
+                    said.is_some_and(|text| text.contains("have changed since you trusted"))
+                };
+                (notifications.iter().filter(about).count() == count).then_some(())
+            })
+            .await;
+    };
+    changed(1).await;
+    // Another change is told again, and so is what was told before once something else was trusted meanwhile.
+    let writes = async |text: &str| {
+        std::fs::write(scene.workspace.join(".cowrite/config.toml"), text).expect("written");
+        client.execute("cowrite.status", json!({})).await.expect("a status")["trusted"].clone()
+    };
+    assert_eq!(writes("mode = \"auto\"\n").await, false);
+    changed(2).await;
+    assert_eq!(writes("mode = \"auto\"\n").await, false);
+    client.execute("cowrite.trust", json!({})).await.expect("granted");
+    assert_eq!(writes("mode = \"auto\"\n").await, true);
+    assert_eq!(writes("mode = \"edit\"\n").await, false);
+    changed(3).await;
 }
