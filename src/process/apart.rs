@@ -12,7 +12,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::order::{Order, Report};
-use super::start::supervisor;
+use super::start::{end_orphans, supervisor};
 use super::supervisor::{begin, over, watch_over_all};
 use super::{End, Job, SUPERVISE};
 
@@ -48,22 +48,22 @@ pub async fn hear(job: Job) -> Result<Heard, String> {
     else {
         return Err("a supervisor was started without its pipes".into());
     };
-    let mut control = Some(control);
+    let (pid, mut control) = (child.id(), Some(control));
     let (mut heard, mut said) = (Vec::new(), Vec::new());
     let talk = async {
         if let Some(control) = control.as_mut() {
             // It may end before it has read all.
             let _ = control.write_all(&order).await;
         }
-        listen(&mut output, &mut report, &mut heard, &mut said).await;
+        listen(pid, &mut output, &mut report, &mut heard, &mut said).await;
     };
     let in_time = timeout(job.limit, talk).await.is_ok();
     drop(control);
     if !in_time {
-        let _ = timeout(ENDING, listen(&mut output, &mut report, &mut heard, &mut said)).await;
+        let _ = timeout(ENDING, listen(pid, &mut output, &mut report, &mut heard, &mut said)).await;
     }
     let _ = timeout(ENDING, child.wait()).await;
-    let (end, errors) = match serde_json::from_slice(&said) {
+    let (end, errors) = match reported(&said) {
         Ok((Report::Fault(why), _)) => return Err(why),
         Ok((Report::Status(status), errors)) => (End::Status(status), errors),
         Ok((Report::Signal(signal), errors)) if in_time => (End::Signal(signal), errors),
@@ -74,14 +74,26 @@ pub async fn hear(job: Job) -> Result<Heard, String> {
     Ok(Heard { end, output: String::from_utf8_lossy(&heard).into_owned(), errors })
 }
 
-/// Takes in both pipes until they end, however much comes.
+/// Takes in both pipes until they end, however much comes. What a supervisor leaves that ended without a word holds the other pipe open.
 async fn listen(
+    supervisor: Option<u32>,
     output: &mut (impl AsyncReadExt + Unpin),
     report: &mut (impl AsyncReadExt + Unpin),
     heard: &mut Vec<u8>,
     said: &mut Vec<u8>,
 ) {
-    tokio::join!(take_in(output, heard, MOST), take_in(report, said, 8 * MOST));
+    let end = async {
+        take_in(report, said, 8 * MOST).await;
+        if reported(said).is_err() {
+            end_orphans(supervisor).await;
+        }
+    };
+    tokio::join!(take_in(output, heard, MOST), end);
+}
+
+/// What a supervisor has said of the end, with the beginning of the standard error.
+fn reported(said: &[u8]) -> serde_json::Result<(Report, String)> {
+    serde_json::from_slice(said)
 }
 
 async fn take_in(from: &mut (impl AsyncReadExt + Unpin), kept: &mut Vec<u8>, most: usize) {

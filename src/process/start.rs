@@ -119,11 +119,15 @@ pub async fn run(
     };
     let _ = timeout(LAST, rest).await;
     tell(capture.end(), &mut heard);
+    let report = serde_json::from_slice(&said);
+    if report.is_err() {
+        end_orphans(child.id()).await;
+    }
     if let Err(error) = child.wait().await {
         tracing::debug!(%error, "a supervisor could not be waited for");
     }
     let (output, printed) = capture.kept();
-    let end = match (stopped, serde_json::from_slice(&said)) {
+    let end = match (stopped, report) {
         (_, Ok(Report::Fault(why))) => return Err(why),
         // What ended by itself in the last moment did so all the same.
         (_, Ok(Report::Status(status))) => End::Status(status),
@@ -138,6 +142,17 @@ pub async fn run(
         }
     };
     Ok(Done { end, output, printed })
+}
+
+/// Ends what a supervisor has left that ended without a word: a program may have killed it. While it has not been waited for, nobody
+/// else has its number.
+pub(super) async fn end_orphans(supervisor: Option<u32>) {
+    #[cfg(target_os = "linux")]
+    if let Some(leader) = supervisor.and_then(|pid| i32::try_from(pid).ok()) {
+        let _ = tokio::task::spawn_blocking(move || super::hold::reap::end_session(leader)).await;
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = supervisor;
 }
 
 fn tell(text: String, heard: &mut impl FnMut(String)) {

@@ -251,12 +251,13 @@ async fn a3_20_the_network_is_there_where_it_is_allowed() {
     assert!(!said(&line, &real(&folder), with(false)).await.1.contains("got"));
 }
 
-/// Every way that a process leaves its group, its session or its parent behind. Each has the mark in its arguments.
+/// Every way that a process leaves its group, its session or its parent behind. Each has the mark in its arguments. Where the test fails,
+/// what gets away must not go on for ever.
 fn escapes(mark: &str) -> String {
     format!(
         "sleep 600.{mark} & setsid sleep 601.{mark} & (setsid sh -c 'sleep 602.{mark} & sleep 603.{mark}' &) ; \
          nohup sleep 604.{mark} >/dev/null 2>&1 & (trap '' TERM HUP INT; sleep 605.{mark} &) ; \
-         setsid -f sh -c 'trap \"\" TERM; while :; do sleep 606.{mark} & sleep 0.01; done' ; "
+         setsid -f sh -c 'trap \"\" TERM; for n in $(seq 500); do sleep 606.{mark} & sleep 0.01; done' ; "
     )
 }
 
@@ -265,7 +266,7 @@ fn alive(mark: &str) -> Vec<String> {
     marked(mark).into_iter().chain(supervisors(mark)).collect()
 }
 
-fn marked(mark: &str) -> Vec<String> {
+pub(crate) fn marked(mark: &str) -> Vec<String> {
     let processes = std::fs::read_dir("/proc").expect("processes").flatten();
     let lines = processes.filter_map(|entry| {
         let line = std::fs::read(entry.path().join("cmdline")).ok()?;
@@ -293,7 +294,7 @@ fn supervisors(mark: &str) -> Vec<String> {
 static SUPERVISORS: std::sync::Mutex<Vec<(String, u32)>> = std::sync::Mutex::new(Vec::new());
 
 /// Notes the supervisors above every process with the mark, as long as the guard lives.
-fn watched(mark: &str) -> Watch {
+pub(crate) fn watched(mark: &str) -> Watch {
     let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let (mark, until) = (mark.to_owned(), over.clone());
     let watch = std::thread::spawn(move || {
@@ -305,7 +306,7 @@ fn watched(mark: &str) -> Watch {
     Watch { over, watch: Some(watch) }
 }
 
-struct Watch {
+pub(crate) struct Watch {
     over: std::sync::Arc<std::sync::atomic::AtomicBool>,
     watch: Option<std::thread::JoinHandle<()>>,
 }
@@ -339,12 +340,12 @@ fn note_supervisors(mark: &str) {
     }
 }
 
-fn noted(mark: &str) -> Vec<u32> {
+pub(crate) fn noted(mark: &str) -> Vec<u32> {
     let known = SUPERVISORS.lock().expect("a lock");
     known.iter().filter(|(other, _)| other == mark).map(|(_, pid)| *pid).collect()
 }
 
-async fn none_left(mark: &str, what: &str) {
+pub(crate) async fn none_left(mark: &str, what: &str) {
     let begun = Instant::now();
     loop {
         let left = alive(mark);
@@ -356,7 +357,7 @@ async fn none_left(mark: &str, what: &str) {
     }
 }
 
-fn mark() -> String {
+pub(crate) fn mark() -> String {
     static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(1000);
     format!("{}{}", std::process::id(), NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
 }
@@ -396,6 +397,41 @@ async fn a3_19_nothing_is_left_when_a_command_ends_takes_too_long_or_is_dropped(
         assert!(tokio::time::timeout(Duration::from_millis(300), ran(job)).await.is_err());
         none_left(&dropped, "dropped").await;
     }
+}
+
+/// Without a sandbox a command can end its supervisor, and nothing watches over it any longer.
+#[tokio::test]
+async fn a3_19_what_kills_its_own_supervisor_is_ended_all_the_same() {
+    ready();
+    let folder = tempfile::tempdir().expect("a folder");
+    for by_hooks_way in [false, true] {
+        let mark = mark();
+        let line = format!("sleep 620.{mark} & (sleep 621.{mark} &); echo begun; kill -9 $PPID; sleep 622.{mark}");
+        let job = job(&line, &real(&folder), None);
+        let begun = Instant::now();
+        let why = if by_hooks_way {
+            process::hear(job).await.map(|_| ()).expect_err("nobody has said how it ended")
+        } else {
+            process::run(job, MOST, &CancellationToken::new(), |_| {}).await.map(|_| ()).expect_err("the same")
+        };
+        assert!(why.contains("ended without a word"), "{why}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        assert_eq!(marked(&mark), Vec::<String>::new());
+    }
+}
+
+/// A name that holds keys may lead to a device: that is no reason to take the device away from every program.
+#[tokio::test]
+async fn what_is_hidden_takes_no_device_away() {
+    if !has_sandbox("what_is_hidden_takes_no_device_away").await {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let ws = real(&folder);
+    std::os::unix::fs::symlink("/dev/null", ws.join(".envrc")).expect("a link");
+    let confine = Confine { hidden: vec![ws.join(".envrc")], protected: vec![ws.join(".envrc")], ..within(&ws) };
+    let (end, output) = said("echo x > /dev/null && test -c /dev/null && echo got", &ws, Some(confine)).await;
+    assert_eq!((end, output.as_str()), (End::Status(0), "got\n"));
 }
 
 /// 200 commands cancelled at random moments in a campaign: after 2 s nothing of them is left.

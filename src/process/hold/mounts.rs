@@ -44,6 +44,8 @@ pub(super) fn arrange(held: &Held, temp: &Path) -> Result<Vec<PathBuf>, String> 
     let protected = existing(&held.protected, &writable)?;
     // What lies in a covered folder is covered.
     let mut hidden = existing(&held.hidden, &writable)?;
+    // A device holds nothing of the workspace's: with `.envrc -> /dev/null` every program would lose its `/dev/null`.
+    hidden.retain(|path| !is_device(path));
     hidden.dedup_by(|path, above| path.starts_with(above));
     if let Some((covered, by)) =
         writable.iter().find_map(|path| Some((path, hidden.iter().find(|hidden| path.starts_with(hidden))?)))
@@ -68,6 +70,11 @@ pub(super) fn arrange(held: &Held, temp: &Path) -> Result<Vec<PathBuf>, String> 
         .map_err(failed("the processes of others could not be hidden (/proc)".into()))?;
     read_only(&writable, &protected, &hidden)?;
     Ok(writable)
+}
+
+fn is_device(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    path.symlink_metadata().is_ok_and(|found| found.file_type().is_char_device())
 }
 
 /// Makes every mount read only that lies in no writable folder, or there in something closed.

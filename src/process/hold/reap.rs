@@ -35,6 +35,23 @@ pub(in crate::process) fn end_all() {
     }
 }
 
+/// Ends what is left of the session that a supervisor led, itself aside: it was killed, so that nothing came to it. What has left the
+/// session as well is not found.
+pub(in crate::process) fn end_session(leader: i32) {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        let left: Vec<i32> = processes()
+            .filter(|(pid, process)| process.session == leader && process.alive && *pid != leader)
+            .map(|(pid, _)| pid)
+            .collect();
+        if left.is_empty() {
+            break;
+        }
+        send(&left, Signal::KILL);
+        sleep(Duration::from_millis(1));
+    }
+}
+
 fn send(to: &[i32], signal: Signal) {
     for pid in to.iter().filter_map(|pid| Pid::from_raw(*pid)) {
         // Gone already is what is wanted.
@@ -45,12 +62,8 @@ fn send(to: &[i32], signal: Signal) {
 /// Everything alive below this process.
 fn descendants() -> Vec<i32> {
     let mut children: HashMap<i32, Vec<(i32, bool)>> = HashMap::new();
-    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        let Ok(stat) = fs::read(entry.path().join("stat")) else { continue };
-        if let Some((parent, alive)) = parsed(&stat) {
-            children.entry(parent).or_default().push((pid, alive));
-        }
+    for (pid, process) in processes() {
+        children.entry(process.parent).or_default().push((pid, process.alive));
     }
     let mut found = Vec::new();
     let mut next = vec![rustix::process::getpid().as_raw_nonzero().get()];
@@ -63,12 +76,31 @@ fn descendants() -> Vec<i32> {
     found
 }
 
-/// The parent of a process, and whether it is alive. Its name stands in brackets and may hold anything.
-fn parsed(stat: &[u8]) -> Option<(i32, bool)> {
+/// A process.
+#[derive(Debug, PartialEq, Eq)]
+struct Process {
+    parent: i32,
+    session: i32,
+    alive: bool,
+}
+
+/// All that there are.
+fn processes() -> impl Iterator<Item = (i32, Process)> {
+    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|entry| {
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok())?;
+        Some((pid, parsed(&fs::read(entry.path().join("stat")).ok()?)?))
+    })
+}
+
+/// What the system says of a process. Its name stands in brackets and may hold anything.
+fn parsed(stat: &[u8]) -> Option<Process> {
     let after = memchr::memrchr(b')', stat)? + 1;
     let mut fields = std::str::from_utf8(&stat[after..]).ok()?.split_whitespace();
-    let state = fields.next()?;
-    Some((fields.next()?.parse().ok()?, !matches!(state, "Z" | "X" | "x")))
+    let alive = !matches!(fields.next()?, "Z" | "X" | "x");
+    let parent = fields.next()?.parse().ok()?;
+    // Its group stands between.
+    let session = fields.nth(1)?.parse().ok()?;
+    Some(Process { parent, session, alive })
 }
 
 #[cfg(test)]
@@ -77,8 +109,9 @@ mod tests {
 
     #[test]
     fn a_process_may_have_any_name() {
-        assert_eq!(parsed(b"12 (a) R 7 (b)) S 34 12 12 0"), Some((34, true)));
-        assert_eq!(parsed(b"12 (sh) Z 34 12"), Some((34, false)));
+        let process = |parent, session, alive| Some(Process { parent, session, alive });
+        assert_eq!(parsed(b"12 (a) R 7 (b)) S 34 12 13 0"), process(34, 13, true));
+        assert_eq!(parsed(b"12 (sh) Z 34 12 13"), process(34, 13, false));
         assert_eq!(parsed(b""), None);
     }
 }
