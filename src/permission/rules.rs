@@ -120,13 +120,18 @@ impl Rules {
     }
 
     /// What no rule lets anybody look at, as it is named from the root of the file system.
-    pub(super) fn denied_whole(&self) -> Vec<PathBuf> {
-        let rules = self.deny.iter().filter(|rule| rule.binds(Kind::Read));
-        let places = rules.filter_map(|rule| match &rule.pattern {
-            Pattern::Places(places) => places.whole().map(Path::to_owned),
-            _ => None,
-        });
-        places.collect()
+    ///
+    /// # Errors
+    /// Why that cannot be said of a rule.
+    pub(super) fn denied_outside(&self) -> Result<Vec<PathBuf>, String> {
+        let mut named = Vec::new();
+        for rule in self.deny.iter().filter(|rule| rule.binds(Kind::Read)) {
+            if let Pattern::Places(places) = &rule.pattern {
+                let wrong = |why| format!("what the rule {} denies cannot be kept from a command: {why}", rule.text);
+                named.extend(places.named().map_err(wrong)?);
+            }
+        }
+        Ok(named)
     }
 
     fn rule(&self, kind: Kind, holds: impl Fn(&Pattern, bool) -> bool + Copy) -> Ruling {

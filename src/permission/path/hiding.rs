@@ -24,9 +24,12 @@ impl Roots {
         self.rules.hides() && matches!(self.ruling_of(&self.rules, path, Access::Read), Ruling::Denied(_))
     }
 
-    /// What deny rules name from the root of the file system, a file or a folder with all that is in it: `read(~/notes/**)`.
-    #[must_use]
-    pub fn denied_whole(&self) -> Vec<PathBuf> {
-        self.rules.denied_whole()
+    /// What deny rules name from the root of the file system: a file, a folder with all that is in it (`read(~/notes/**)`), or what there
+    /// is of a pattern now (`read(~/*/secret.pem)`).
+    ///
+    /// # Errors
+    /// Why that cannot be said of a rule.
+    pub fn denied_outside(&self) -> Result<Vec<PathBuf>, String> {
+        self.rules.denied_outside()
     }
 }

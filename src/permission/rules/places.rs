@@ -1,5 +1,6 @@
 //! Patterns of `read` and `edit` rules.
 
+use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
@@ -14,7 +15,12 @@ pub(super) struct Places {
     absolute: bool,
     /// What it names without any pattern, from the root of the file system: a file, or a folder with all that is in it.
     whole: Option<PathBuf>,
+    /// The folder that all lies in that it names otherwise, and how deep at most.
+    within: Option<(PathBuf, usize)>,
 }
+
+/// More entries are not looked at in search of what a pattern names.
+const MOST: usize = 100_000;
 
 impl Places {
     /// # Errors
@@ -48,14 +54,43 @@ impl Places {
             .build()
             .map_err(|error| expected(format!("{text:?}: {}", error.kind())))?;
         let plain = |text: &str| !text.contains(['*', '?', '[', ']', '{', '}', '\\']);
-        let whole = ["/**", "/**/*", "/"].iter().find_map(|end| pattern.strip_suffix(end)).unwrap_or(pattern);
-        let whole = Some(whole).filter(|whole| whole.starts_with('/') && plain(whole)).map(PathBuf::from);
-        Ok(Self { glob: glob.compile_matcher(), absolute: below.starts_with('/'), whole })
+        let stem = ["/**", "/**/*", "/"].iter().find_map(|end| pattern.strip_suffix(end)).unwrap_or(pattern);
+        let rooted = Some(stem).filter(|stem| stem.starts_with('/'));
+        let whole = rooted.filter(|stem| plain(stem)).map(PathBuf::from);
+        let within = rooted.filter(|stem| !plain(stem) && !stem.contains("**")).map(|stem| {
+            let above: Vec<&str> = stem.split('/').take_while(|part| plain(part)).collect();
+            let depth = stem.split('/').count() - above.len() + usize::from(stem.len() < pattern.len());
+            (PathBuf::from(format!("{}/", above.join("/"))), depth)
+        });
+        Ok(Self { glob: glob.compile_matcher(), absolute: below.starts_with('/'), whole, within })
     }
 
-    /// What it names whole, from the root of the file system.
-    pub(super) fn whole(&self) -> Option<&Path> {
-        self.whole.as_deref()
+    /// What it names from the root of the file system: as it says it, or what there is of it now. Nothing where it has a `**` before
+    /// its end.
+    ///
+    /// # Errors
+    /// There is too much to look through.
+    pub(super) fn named(&self) -> Result<Vec<PathBuf>, String> {
+        if let Some(whole) = &self.whole {
+            return Ok(vec![whole.clone()]);
+        }
+        let (mut found, mut count) = (Vec::new(), 0);
+        let mut ahead: Vec<(PathBuf, usize)> = self.within.iter().cloned().collect();
+        while let Some((folder, depth)) = ahead.pop() {
+            for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                count += 1;
+                if count > MOST {
+                    return Err(format!("more than {MOST} files and folders would have to be looked at"));
+                }
+                let path = entry.path();
+                if self.holds(&[], Some(&path), true) {
+                    found.push(path);
+                } else if depth > 1 && path.is_dir() {
+                    ahead.push((path, depth - 1));
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Whether it holds for a path by one of its names. One that denies looks at no case, at the names as the most forgiving file system

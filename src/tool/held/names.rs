@@ -1,8 +1,9 @@
 //! Protected names in a workspace: what there is before a command, and what there is after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,28 @@ pub(super) struct Names {
     pub(super) hidden: Vec<PathBuf>,
     /// What could not be looked at, and why.
     pub(super) unseen: Vec<(PathBuf, String)>,
+    pub(super) folders: Folders,
+}
+
+/// Which folder stands where. There may be very many of them, so paths are kept as numbers that nobody can foresee.
+#[derive(Debug, Default)]
+pub(super) struct Folders {
+    numbers: RandomState,
+    at: HashMap<u64, Id>,
+}
+
+impl Folders {
+    fn add(&mut self, folder: &Path, id: Id) {
+        self.at.insert(self.numbers.hash_one(folder), id);
+    }
+
+    /// Whether a path leads through the place of one of these folders where another one stands now.
+    pub(super) fn are_replaced_above(&self, path: &Path) -> bool {
+        path.ancestors().skip(1).any(|above| {
+            let before = self.at.get(&self.numbers.hash_one(above));
+            before.is_some_and(|before| above.symlink_metadata().is_ok_and(|now| identity(&now) != *before))
+        })
+    }
 }
 
 /// A file or a folder, whatever it is called.
@@ -103,9 +126,10 @@ impl Names {
     /// # Errors
     /// It is too large, or some of it cannot be looked at.
     pub(super) fn found(roots: &Roots) -> Result<Self, String> {
-        let names = Self::look(roots, Shut::Leave, MOST).ok_or_else(|| {
+        let mut names = Self::look(roots, Shut::Leave, MOST).ok_or_else(|| {
             format!("the workspace has more than {MOST} files, too many to keep its protected names from a command")
         })?;
+        names.hidden.extend(roots.denied_outside().map_err(|why| format!("{why}; name a folder in it"))?);
         match names.unseen.first() {
             None => Ok(names),
             Some((path, why)) => Err(format!(
@@ -122,7 +146,7 @@ impl Names {
     }
 
     fn look(roots: &Roots, shut: Shut, most: usize) -> Option<Self> {
-        let mut names = Self { hidden: roots.denied_whole(), ..Self::default() };
+        let mut names = Self::default();
         // Each with whether it is protected: what is hidden may lie in there too.
         let mut folders: Vec<(PathBuf, bool)> = Vec::new();
         for root in roots.folders() {
@@ -142,7 +166,12 @@ impl Names {
                 entries => entries,
             };
             let entries = match entries {
-                Ok(entries) => entries,
+                Ok((id, entries)) => {
+                    if shut == Shut::Leave {
+                        names.folders.add(&folder, id);
+                    }
+                    entries
+                }
                 Err(error) => {
                     // A command can write in no protected folder, and open none.
                     if !guarded && !is_gone(&error) && !is_closed(&folder) {
@@ -183,9 +212,9 @@ impl Names {
     }
 }
 
-/// What is in a folder that can be read and gone through.
-fn entries(folder: &Path) -> io::Result<Vec<(OsString, fs::FileType)>> {
-    folder.join(".").symlink_metadata()?;
+/// What is in a folder that can be read and gone through, and which one it is.
+fn entries(folder: &Path) -> io::Result<(Id, Vec<(OsString, fs::FileType)>)> {
+    let id = identity(&folder.join(".").symlink_metadata()?);
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
@@ -195,7 +224,7 @@ fn entries(folder: &Path) -> io::Result<Vec<(OsString, fs::FileType)>> {
             Err(error) => return Err(error),
         }
     }
-    Ok(found)
+    Ok((id, found))
 }
 
 pub(super) fn is_gone(error: &io::Error) -> bool {

@@ -38,13 +38,15 @@ impl Names {
     pub(super) fn swept(self, roots: &Roots) -> Swept {
         let now = Self::left(roots);
         let mut swept = Swept { left: now.unseen.clone(), ..Swept::default() };
-        // What only moved with the folder that it counts for is what the person had there.
+        // What only moved with the folder that it counts for is what the person had there, unless it counts for another one's place.
         let known: HashSet<_> = self.protected.values().map(moving).collect();
+        let is_moved =
+            |path: &Path, mark: &Mark| known.contains(&moving(mark)) && !self.folders.are_replaced_above(path);
         let is_inside = |path: &Path| roots.folders().iter().any(|root| path.starts_with(root) && path != root);
         let mut out: Vec<PathBuf> = Vec::new();
         for (path, mark) in &now.protected {
             let before = self.protected.get(path);
-            if before.is_some_and(|before| is_same(before, mark)) || known.contains(&moving(mark)) {
+            if before.is_some_and(|before| is_same(before, mark)) || is_moved(path, mark) {
                 continue;
             }
             if mark.link.is_some() && before.is_some_and(|before| before.link == mark.link) {

@@ -119,6 +119,30 @@ fn protected_names_are_found_at_any_depth() {
 }
 
 #[test]
+fn what_a_deny_rule_names_by_a_pattern_elsewhere_is_hidden() {
+    let world = world(&["a.rs"]);
+    let keys = world.ws.with_file_name("keys");
+    for file in ["one/secret.pem", "one/other", "two/Secret.PEM", "two/deep/secret.pem", "three.key"] {
+        let file = keys.join(file);
+        fs::create_dir_all(file.parent().expect("a parent")).expect("folders");
+        fs::write(file, "canary").expect("a file");
+    }
+    let hidden = |rules: &[&str]| {
+        let rules: Vec<String> = rules.iter().map(|rule| format!("read({}/{rule})", keys.display())).collect();
+        let rules = std::sync::Arc::new(crate::permission::Rules::new(&[], &rules));
+        let names = Names::found(&world.roots.clone().with_rules(rules)).expect("it can be looked at");
+        let mut hidden: Vec<String> =
+            names.hidden.iter().map(|path| path.strip_prefix(&keys).expect("in it").display().to_string()).collect();
+        hidden.sort();
+        hidden
+    };
+    assert_eq!(hidden(&["*/secret.pem"]), ["one/secret.pem", "two/Secret.PEM"]);
+    assert_eq!(hidden(&["{one,two/deep}/secret.pem"]), ["one/secret.pem", "two/deep/secret.pem"]);
+    assert_eq!(hidden(&["t*/**", "*.key"]), ["three.key", "two/Secret.PEM", "two/deep"]);
+    assert_eq!(hidden(&["one/**/secret.pem"]), [""; 0], "that it is not hidden is documented");
+}
+
+#[test]
 fn a3_08_names_that_were_made_are_taken_out_and_the_rest_stays() {
     let world = world(&["sub/AGENTS.md", "a.rs"]);
     let before = world.names();
@@ -195,6 +219,19 @@ fn a3_08_links_and_moves_bring_no_configuration_in() {
     world.rename("proj", "project");
     assert_eq!(world.swept(before), [".cargo/config.toml", "deep/.cargo"]);
     assert!(world.is("project/.cargo/config.toml") && world.is("sub"));
+}
+
+#[test]
+fn a3_08_a_folder_that_takes_the_place_of_another_brings_nothing_in() {
+    let world = world(&["src/lib.rs", "src/AGENTS.md", "vendor/odd/.cargo/config.toml", "vendor/odd/in/AGENTS.md"]);
+    let before = world.names();
+    world.rename("src", "old");
+    world.rename("vendor/odd", "src");
+    assert_eq!(world.swept(before), ["src/.cargo/config.toml", "src/in/AGENTS.md"]);
+    assert!(world.is("old/AGENTS.md"), "what the person had there went with its folder");
+    // Once it is there it is what the person has.
+    let before = world.names();
+    assert!(world.swept(before).is_empty());
 }
 
 #[test]
