@@ -94,6 +94,7 @@ async fn run(enabled: bool) -> Vec<(u8, f64)> {
     let roots = Roots::new(&[folder.path().canonicalize().unwrap()]);
     for prompt in ["long", "long", "long", "many"] {
         let setup = Setup {
+            tasks: TaskTracker::new(),
             gate: cowrite::permission::Gate::default(),
             commands: std::sync::Arc::default(),
             verify: Vec::new(),

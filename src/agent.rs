@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::context::recall::Recall;
 use crate::context::{Compactor, Outcome, Previews, Window};
@@ -72,6 +73,8 @@ pub struct Setup {
     pub verify: Vec<String>,
     /// Who hears of what the run does, and may stop it.
     pub hooks: Arc<Hooks>,
+    /// What is waited for before the process ends: calls that their run has left behind.
+    pub tasks: TaskTracker,
 }
 
 impl Setup {

@@ -163,6 +163,7 @@ impl Workspace {
         let (allowed, folder, reads) = (session.allowed().clone(), session.folder().clone(), session.reads().clone());
         let (editor, roots, provider, state) =
             (self.editor.clone(), self.roots.clone(), self.provider.clone(), self.state.clone());
+        let tasks = self.sessions.tasks().clone();
         let (session_id, recall) = (session.id(), Arc::new(session.recall()));
         let prepare = move |known| {
             let setup = async move {
@@ -183,6 +184,7 @@ impl Workspace {
                     recall,
                     state,
                     outlet,
+                    tasks,
                 }
                 .setup(known)
                 .await

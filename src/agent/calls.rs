@@ -141,7 +141,7 @@ impl Agent {
         let (name, arguments) = (call.name.clone(), call.arguments.clone());
         // A task of its own: a change that is under way when the person stops the run is not dropped half way, and a
         // panic stays in it.
-        let task = tokio::spawn(async move { tools.call(&name, &arguments, &context).await });
+        let task = self.setup.tasks.spawn(async move { tools.call(&name, &arguments, &context).await });
         let mut owned = Owned { task, released: false };
         let done = tokio::select! {
             biased;

@@ -101,6 +101,7 @@ impl Person {
             rules: Vec::new(),
             conversation: "long".into(),
             recall: Arc::new(NoRecall),
+            tasks: TaskTracker::new(),
         };
         let ready = Ready { setup, notes: Vec::new(), rules: Vec::new() };
         let prepare = Box::new(move |_| async move { Ok(ready) }.boxed());

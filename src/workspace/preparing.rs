@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::Mutex;
+use tokio_util::task::TaskTracker;
 
 use super::trust::InForce;
 use super::{Ask, Target, commands, rules};
@@ -100,6 +101,8 @@ pub(super) struct Preparing {
     pub(super) servers: Arc<Servers>,
     /// Who tells the person what is wrong.
     pub(super) outlet: Arc<dyn Outlet>,
+    /// What is waited for before the process ends.
+    pub(super) tasks: TaskTracker,
 }
 
 impl Preparing {
@@ -149,6 +152,7 @@ impl Preparing {
             commands,
             verify: self.force.settings.verify.commands.clone(),
             hooks: Arc::new(hooks),
+            tasks: self.tasks,
         };
         Ok(Ready { setup, notes, rules })
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
 
 use super::Life;
 use super::keeping::Keeping;
@@ -79,6 +80,11 @@ impl Sessions {
             turn: tokio::sync::Mutex::default(),
             known: Mutex::default(),
         }
+    }
+
+    /// What is waited for before the process ends.
+    pub(super) fn tasks(&self) -> &TaskTracker {
+        &self.life.tasks
     }
 
     /// Where sentences for the person go.

@@ -91,6 +91,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) write_limit: Option<u64>,
     /// What such a process finds around itself, in place of what is around the tests.
     pub(crate) surroundings: Option<Surroundings>,
+    /// Namespaces of a kind (`pid`, `user`) that the system refuses to such a process, so that it has no sandbox.
+    pub(crate) refused: Option<&'static str>,
     /// `capabilities.experimental.cowrite`
     pub(crate) experimental: Value,
 }
@@ -108,6 +110,7 @@ impl<'a> Setup<'a> {
             process: false,
             write_limit: None,
             surroundings: None,
+            refused: None,
             experimental: json!({ "events": true }),
         }
     }
@@ -207,7 +210,7 @@ impl Client {
         let places = Places { state: Some(state_folder.clone()), ..places };
         let kill = CancellationToken::new();
         let (server, input, mut output) = if setup.process {
-            process(places, setup.write_limit, setup.surroundings, kill.clone())
+            process(places, setup.write_limit, setup.surroundings, setup.refused, kill.clone())
         } else {
             in_memory(places)
         };
@@ -832,6 +835,7 @@ fn process(
     places: Places,
     write_limit: Option<u64>,
     surroundings: Option<Surroundings>,
+    refused: Option<&str>,
     kill: CancellationToken,
 ) -> (JoinHandle<ExitCode>, Input, Output) {
     let state = places.state.expect("a state folder");
@@ -840,7 +844,14 @@ fn process(
     std::fs::write(&config, "").expect("written");
     // A write beyond the limit shall fail, not end the process.
     let mut command = tokio::process::Command::new("sh");
-    command.args(["-c", "trap '' XFSZ; exec \"$0\"", env!("CARGO_BIN_EXE_cowrite")]).env_remove("COWRITE_LOG");
+    let line = match refused {
+        None => "trap '' XFSZ; exec \"$0\"".to_owned(),
+        // Root in a namespace of users of its own may say how many more there are to be below it.
+        Some(kind) => format!(
+            "trap '' XFSZ; exec unshare -Ur sh -c 'echo 0 > /proc/sys/user/max_{kind}_namespaces && exec \"$0\"' \"$0\""
+        ),
+    };
+    command.args(["-c", &line, env!("CARGO_BIN_EXE_cowrite")]).env_remove("COWRITE_LOG");
     if let Some(Surroundings { variables, standard_error }) = surroundings {
         command.env_clear().envs(variables).stderr(standard_error);
     }

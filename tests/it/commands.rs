@@ -107,6 +107,7 @@ async fn without_a_model_a_run_ends_at_once_with_a_sentence_that_says_how_to_get
         process: false,
         write_limit: None,
         surroundings: None,
+        refused: None,
         experimental: json!({ "events": true }),
     })
     .await;

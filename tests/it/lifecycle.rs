@@ -181,6 +181,7 @@ async fn a_wrong_setting_is_told_once_and_shown_on_its_line_and_the_rest_counts(
         process: false,
         write_limit: None,
         surroundings: None,
+        refused: None,
         experimental: json!({}),
     };
     let places = Places { config: Some(config.clone()), ..Places::default() };
@@ -211,6 +212,7 @@ async fn what_initialize_offers_is_what_the_contract_says() {
             process: false,
             write_limit: None,
             surroundings: None,
+            refused: None,
             experimental: json!({}),
         })
         .await;

@@ -7,6 +7,7 @@ use cowrite::process;
 use serde_json::{Value, json};
 
 use crate::client::{Client, Personality, Setup, Surroundings, state_folder};
+use crate::running::{mark, marked, none_left, noted, watched};
 use crate::script::{calls, edit, says};
 
 /// A server in mode `auto`, where commands in the sandbox go ahead.
@@ -199,6 +200,99 @@ async fn a3_08_neither_modes_nor_links_keep_protected_names_in() {
     client.stop().await;
 }
 
+/// The look afterwards comes however the command ended: stopped, ended for its time, or with its supervisor.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a3_08_what_was_made_is_taken_out_however_the_command_ended() {
+    if !unasked("a3_08_however") {
+        return;
+    }
+    for how in ["cancelled", "too long", "its supervisor was killed", "the client left"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ws = real(&folder);
+        // So many that looking through them takes longer than a stopped run waits for what it has left behind.
+        for number in 0..if how == "the client left" { 8_000 } else { 0 } {
+            std::fs::create_dir(ws.join(number.to_string())).expect("a folder");
+        }
+        let mark = mark();
+        let watch = watched(&mark);
+        let line = format!("mkdir .vscode && echo x > .vscode/tasks.json && echo begun && sleep 630.{mark}");
+        let seconds = if how == "too long" { 1 } else { 60 };
+        let mut last = says("Done.");
+        last["expect"] = match how {
+            "too long" => json!({ "contains": ["took longer than 1 s", "It made .vscode", "taken out"] }),
+            _ => json!({ "contains": ["ended without a word", "It made .vscode", "taken out"] }),
+        };
+        let rules = [("go", vec![calls(&[("run", json!({ "command": line, "timeout_seconds": seconds }))]), last])];
+        let client = Client::start(Setup { process: true, ..setup(&ws, &rules) }).await;
+        let id = client.run("cowrite.run", json!({ "prompt": "go" })).await;
+        begun(&client, &id).await;
+        assert!(ws.join(".vscode/tasks.json").exists());
+        match how {
+            "cancelled" => {
+                client.execute("cowrite.cancel", json!({})).await.expect("cancelled");
+                assert_eq!(client.finished(&id).await["status"], "cancelled");
+            }
+            "the client left" => drop(client.stop().await),
+            _ => {
+                if how != "too long" {
+                    while noted(&mark).is_empty() {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                    for pid in noted(&mark) {
+                        let pid =
+                            rustix::process::Pid::from_raw(i32::try_from(pid).expect("a number")).expect("a number");
+                        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+                    }
+                }
+                let over = finished(&client, &id).await;
+                assert_eq!(over["status"], "completed", "{how}: {over}");
+            }
+        }
+        drop(watch);
+        let ended = Instant::now();
+        while ws.join(".vscode").exists() {
+            let patience = Duration::from_secs(if how == "cancelled" { 2 } else { 0 });
+            assert!(ended.elapsed() < patience, "{how}: what was made is still there");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        none_left(&mark, how).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_sandbox_the_checks_are_asked_for_too() {
+    let refused = unasked("without_a_sandbox").then_some("user");
+    for (answer, checked) in [("cowrite.deny", false), ("cowrite.approve", true)] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ws = real(&folder);
+        std::fs::write(ws.join("a.rs"), "one\n").expect("written");
+        let turns = vec![read(), calls(&[edit("a.rs", &[("one", "two")])]), says("It is done.")];
+        let mut setup = setup(&ws, &[("go", turns)]);
+        setup.settings["verify"] = json!({ "commands": ["touch checked"] });
+        let client = Client::start(Setup { process: true, refused, ..setup }).await;
+        let id = client.run("cowrite.run", json!({ "prompt": "go" })).await;
+        let asked = client
+            .until("a question", |notifications, _| {
+                events(notifications, &id).find(|event| event["type"] == "approvalRequested").cloned()
+            })
+            .await;
+        assert_eq!(asked["title"], "Check the edits with the commands of the settings");
+        assert!(asked["detail"].as_str().is_some_and(|detail| detail.contains("touch checked")), "{asked}");
+        assert!(!ws.join("checked").exists());
+        client.execute(answer, json!({})).await.expect("it is open");
+        let over = client.finished(&id).await;
+        let said = match checked {
+            true => "It is done.\n\nChecked:\n- `touch checked`: passed",
+            false => {
+                "It is done.\n\nChecked:\n- `touch checked`: not run: nothing holds commands here, and the person did not allow it"
+            }
+        };
+        assert_eq!(over["resultText"], said);
+        assert_eq!(ws.join("checked").exists(), checked);
+        client.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r2_edits_are_checked_and_what_fails_goes_back_to_the_model() {
     process::supervisor_at(env!("CARGO_BIN_EXE_cowrite").into());
@@ -287,7 +381,13 @@ async fn r2_a_model_that_mends_nothing_hears_of_it_three_times() {
 }
 
 /// A server process with a command that is at work, and the pid of the server.
-async fn at_work(ws: &Path, state: &Path, command: &str, variables: &[(&str, &str)]) -> (Client, String, u32) {
+async fn at_work(
+    ws: &Path,
+    state: &Path,
+    command: &str,
+    variables: &[(&str, &str)],
+    refused: Option<&'static str>,
+) -> (Client, String, u32) {
     let log = std::fs::File::create(state.join("stderr")).expect("a file");
     let passed = ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME"];
     let own = passed.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
@@ -297,6 +397,7 @@ async fn at_work(ws: &Path, state: &Path, command: &str, variables: &[(&str, &st
         process: true,
         state: Some(state.join("state")),
         surroundings: Some(Surroundings { variables, standard_error: log }),
+        refused,
         ..setup(ws, &[("go", vec![run(command), says("Done.")])])
     };
     let client = Client::start(setup).await;
@@ -317,31 +418,48 @@ async fn at_work(ws: &Path, state: &Path, command: &str, variables: &[(&str, &st
     (client, id, pid)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a3_19_a_server_that_is_killed_leaves_no_command_behind() {
-    if !unasked("a3_19_killed") {
-        return;
-    }
-    let (folder, state) = (tempfile::tempdir().expect("a folder"), state_folder());
-    let mark = format!("77{}", std::process::id());
-    let line = format!(
-        "echo begun; setsid sleep 600.{mark} & (setsid sh -c 'sleep 601.{mark} & sleep 602.{mark}' &); sleep 603.{mark}"
-    );
-    let (client, id, _) = at_work(&real(&folder), &real(&state), &line, &[]).await;
-    begun(&client, &id).await;
-    assert!(!marked(&mark).is_empty(), "the test sees what it looks for");
-    client.kill().await;
-    let killed = Instant::now();
-    while !marked(&mark).is_empty() {
-        assert!(killed.elapsed() < Duration::from_secs(2), "{:?}", marked(&mark));
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+/// What the server's process has: a sandbox, no namespaces of processes, or no namespaces of users. Where there is no sandbox on this
+/// machine, nothing needs to be refused.
+fn tiers(test: &str) -> Vec<Option<&'static str>> {
+    if unasked(test) { vec![None, Some("pid"), Some("user")] } else { vec![None] }
 }
 
-fn marked(mark: &str) -> Vec<String> {
-    let processes = std::fs::read_dir("/proc").expect("processes").flatten();
-    let lines = processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).filter(|line| line.contains(mark)).collect()
+/// Waits for a question of a run, and says yes.
+async fn allowed(client: &Client, run: &str) {
+    let asked = |notifications: &[Value]| events(notifications, run).any(|event| event["type"] == "approvalRequested");
+    client.until("a question", |notifications, _| asked(notifications).then_some(())).await;
+    client.execute("cowrite.approve", json!({})).await.expect("it is open");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a3_19_a_server_that_is_killed_leaves_no_command_behind() {
+    let tiers = tiers("a3_19_killed");
+    let sandbox = process::sandbox().is_ok();
+    for refused in tiers {
+        let (folder, state) = (tempfile::tempdir().expect("a folder"), state_folder());
+        let mark = mark();
+        let line = format!(
+            "echo begun; setsid sleep 600.{mark} & (setsid sh -c 'sleep 601.{mark} & sleep 602.{mark}' &); \
+             (trap '' TERM HUP INT; sleep 604.{mark} &) ; sleep 603.{mark}"
+        );
+        let (client, id, _) = at_work(&real(&folder), &real(&state), &line, &[], refused).await;
+        let held = sandbox && refused.is_none();
+        let status = client.execute("cowrite.status", json!({})).await.expect("a status");
+        assert_eq!(status["sandboxProblem"].is_null(), held, "{refused:?}: {status}");
+        if !held {
+            allowed(&client, &id).await;
+        }
+        begun(&client, &id).await;
+        let watch = watched(&mark);
+        let seen = Instant::now();
+        while noted(&mark).is_empty() || marked(&mark).len() < 5 {
+            assert!(seen.elapsed() < Duration::from_secs(10), "the test sees what it looks for: {:?}", marked(&mark));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        client.kill().await;
+        drop(watch);
+        none_left(&mark, &format!("killed, {refused:?}")).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -358,7 +476,7 @@ async fn a3_18_no_key_is_in_a_commands_environment() {
         ("SSH_AUTH_SOCK", "/run/canary"),
     ];
     let line = "env; cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n'; echo over";
-    let (client, id, _) = at_work(&real(&folder), &real(&state), line, &variables).await;
+    let (client, id, _) = at_work(&real(&folder), &real(&state), line, &variables, None).await;
     let over = finished(&client, &id).await;
     assert_eq!(over["status"], "completed", "{over}");
     let events = json!(client.events(&id)).to_string();
@@ -382,7 +500,7 @@ async fn a3_24_200_mb_of_output_take_no_memory() {
     let (folder, state) = (tempfile::tempdir().expect("a folder"), state_folder());
     // A little first, so that what any command takes is there before it is looked at.
     let line = "head -c 1000000 /dev/zero | tr '\\0' x; sleep 2; yes 0123456789012345678901234567890123456789 | head -c 200000000";
-    let (client, id, pid) = at_work(&real(&folder), &real(&state), line, &[]).await;
+    let (client, id, pid) = at_work(&real(&folder), &real(&state), line, &[], None).await;
     begun(&client, &id).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = peak(pid);

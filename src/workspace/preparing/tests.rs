@@ -22,6 +22,7 @@ async fn set_up(world: &Arc<World>, mode: Mode, known: Known) -> Result<Ready, S
     let text = "model = \"scripted/demo\"\n[providers.scripted]\nkind = \"script\"\n";
     let settings = merge(&[Layer::toml(LayerName::User, Path::new("config.toml"), text)]).settings;
     let preparing = Preparing {
+        tasks: TaskTracker::new(),
         force: InForce { settings: Arc::new(settings), trusted: true, start: std::env::temp_dir() },
         allowed: Arc::default(),
         folder: "".into(),
