@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, Personality, Setup};
+use crate::client::{Client, Personality, Setup, Surroundings};
+use crate::running::{mark, marked, none_left};
 use crate::script::{calls, endless, says};
 
 struct Scene {
@@ -15,6 +16,10 @@ struct Scene {
 impl Scene {
     /// A client with hooks: shell lines, by moment. `$LOG` in them is a file that nobody else writes.
     async fn new(hooks: &[(&str, &[&str])], turns: Vec<Value>) -> Self {
+        Self::surrounded(hooks, turns, None).await
+    }
+
+    async fn surrounded(hooks: &[(&str, &[&str])], turns: Vec<Value>, surroundings: Option<Surroundings>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let real = folder.path().canonicalize().expect("real");
         let log = real.join("log");
@@ -29,6 +34,7 @@ impl Scene {
         let mut setup = Setup::scripted(Personality::VsCode, &work, &[("", turns)]);
         setup.settings["hooks"] = hooks.into();
         setup.process = true;
+        setup.surroundings = surroundings;
         let client = Client::start(setup).await;
         Self { folder, client }
     }
@@ -164,6 +170,57 @@ async fn t5_a_hook_that_hangs_has_ten_seconds_and_is_gone_after_them() {
     let child = scene.log();
     let status = std::fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
     assert!(status.is_empty() || status.contains(") Z "), "{status}");
+}
+
+/// What a program of the same name in the folder would be taken for, it is not before the folder is trusted.
+#[tokio::test]
+async fn t5_a_hook_starts_where_the_folders_owner_has_made_nothing_until_the_folder_is_trusted() {
+    let scene = Scene::new(&[("prompt_submit", &["pwd > $LOG"])], vec![says("Done.")]).await;
+    let (work, state) = (scene.folder.path().join("work"), scene.client.state_folder());
+    let real = |folder: &std::path::Path| format!("{}\n", folder.canonicalize().expect("real").display());
+    scene.ask().await;
+    assert_eq!(scene.log(), real(&state));
+    scene.client.execute("cowrite.trust", json!({})).await.expect("granted");
+    scene.ask().await;
+    assert_eq!(scene.log(), real(&work));
+}
+
+#[tokio::test]
+async fn a3_18_no_key_is_in_a_hooks_environment() {
+    let variables = [
+        ("PATH", std::env::var("PATH").expect("a path")),
+        ("HOME", "/nowhere".to_owned()),
+        ("OPENAI_API_KEY", "canary-one-of-many".to_owned()),
+        ("GITHUB_TOKEN", "canary-two-of-many".to_owned()),
+        ("LC_NAME", "canary-one-of-many".to_owned()),
+        ("MY_OWN", "canary-three-of-many".to_owned()),
+        ("SSH_AUTH_SOCK", "/run/canary".to_owned()),
+    ];
+    let log = tempfile::tempfile().expect("a file");
+    let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
+    let around = Surroundings { variables, standard_error: log };
+    // Its supervisor's too: a program may look at what is above it.
+    let line = "(env; tr '\\0' '\\n' < /proc/$PPID/environ; echo over) > $LOG";
+    let scene = Scene::surrounded(&[("prompt_submit", &[line])], vec![says("Done.")], Some(around)).await;
+    assert_eq!(scene.ask().await.0["status"], "completed");
+    let log = scene.log();
+    assert!(log.contains("PATH=") && log.contains("HOME=/nowhere") && log.ends_with("over\n"), "{log}");
+    assert!(!log.contains("canary"), "{log}");
+}
+
+#[tokio::test]
+async fn a3_19_a_server_that_is_killed_leaves_no_hook_behind() {
+    let mark = mark();
+    let hang = format!("setsid sleep 640.{mark} & sleep 641.{mark} & echo begun > $LOG; sleep 642.{mark}");
+    let scene = Scene::new(&[("before_request", &[&hang])], writes()).await;
+    scene.client.run("cowrite.run", json!({ "prompt": "Go on." })).await;
+    let began = Instant::now();
+    while marked(&mark).len() < 3 || scene.log().is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(9), "the test sees what it looks for");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    scene.client.kill().await;
+    none_left(&mark, "killed").await;
 }
 
 #[tokio::test]
