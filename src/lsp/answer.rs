@@ -13,6 +13,7 @@ use tower_lsp::ls_types::{MessageType, Uri};
 use super::client::Client;
 use super::uri;
 use crate::protocol::RunId;
+use crate::session::export::defuse;
 
 /// Answers that stay on disk.
 const KEPT: usize = 50;
@@ -94,7 +95,8 @@ impl Answers {
         if !client.caps().show_document {
             return None;
         }
-        self.written(format!("{run}.md"), format!("# {title}\n\n{}\n", text.trim_end())).await
+        // A viewer would fetch the images of it, and with their addresses give away what a page has talked the model into.
+        self.written(format!("{run}.md"), defuse(format!("# {title}\n\n{}\n", text.trim_end()))).await
     }
 
     /// Where a document now is, when it could be written.

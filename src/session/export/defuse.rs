@@ -9,7 +9,8 @@ const READINGS: usize = 32;
 
 /// The same document, in which HTML is text and images are links. Code is left as it is: what is code is decided by a parser,
 /// once as plain CommonMark and once with every extension, because a table or a formula may end where code seems to go on.
-pub(super) fn defuse(mut document: String) -> String {
+#[must_use]
+pub fn defuse(mut document: String) -> String {
     for _ in 0..READINGS {
         let fuses = fuses(&document);
         if fuses.is_empty() {
