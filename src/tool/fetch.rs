@@ -148,6 +148,7 @@ mod tests {
         let pages = Router::new()
             .route("/html", get(|| page("text/html; charset=utf-8", "<h1>Tïtle</h1><p>One <a href='https://b.example/x'>link</a><img src='http://e.example/?k'>\u{1b}</p><script>bad()</script>")))
             .route("/latin", get(|| page("text/plain; charset=iso-8859-1", vec![b'a', 0xe9])))
+            .route("/escapes", get(|| page("text/plain", "a\u{1b}[2J\u{9b}31m\u{7}b")))
             .route("/json", get(|| page("application/json", "{\"a\": 1}")))
             .route("/binary", get(|| page("image/png", vec![1, 2, 3])))
             .route("/liar", get(|| page("text/plain", vec![0, 1, 2])))
@@ -181,6 +182,7 @@ mod tests {
         assert!(html.contains("# Tïtle") && html.contains("https://b.example/x"), "{html}");
         assert!(!html.contains("e.example") && !html.contains("bad()") && !html.contains('\u{1b}'), "{html}");
         assert_eq!(shown("/latin").await, "aé");
+        assert_eq!(shown("/escapes").await, "a[2J31mb");
         assert_eq!(shown("/json").await, "{\"a\": 1}");
         assert!(fetched("/binary").await.unwrap_err().0.contains("no text but image/png"));
         assert!(fetched("/liar").await.unwrap_err().0.contains("called text, and is none"));

@@ -114,6 +114,25 @@ async fn t1_many_and_long_matches_are_cut_and_counted() {
 }
 
 #[tokio::test]
+async fn a3_25_neither_patterns_nor_files_take_a_search_long() {
+    let world = World::new(&[("a.txt", &format!("{}!\n", "a".repeat(200_000)))]);
+    let began = std::time::Instant::now();
+    for pattern in ["(a*)*b", "(a|aa)+$", "(a+)+[0-9]", "(.*)(.*)(.*)(.*)(.*)[0-9]"] {
+        assert_eq!(world.call("search", json!({ "pattern": pattern })).await.summary, "0 matches in 0 files");
+    }
+    let globs = [format!("{}b", "*a".repeat(500)), format!("{}x", "**/".repeat(200))];
+    for glob in globs {
+        world.call("search", json!({ "pattern": "a", "glob": glob })).await;
+        world.call("find", json!({ "pattern": glob })).await;
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+    // More than is read of a file.
+    let most = usize::try_from(crate::disk::LIMIT).expect("fits");
+    world.write("large.txt", format!("needle\n{}", "x".repeat(most)));
+    assert_eq!(world.call("search", json!({ "pattern": "needle" })).await.summary, "0 matches in 0 files");
+}
+
+#[tokio::test]
 async fn a_cancelled_search_ends() {
     let world = world();
     world.context.cancel.cancel();
