@@ -3,10 +3,12 @@
 //! The built-in ones are templates like a person's own, and a setting of the same name replaces one. To add a built-in
 //! command, add its text to `command/builtin/` and its line to `command/builtin.rs`.
 
+mod arguments;
 mod builtin;
 mod context;
 mod render;
 
+pub use arguments::{ArgumentsMissing, Filled, Parameter, fill};
 pub use context::{Lazy, Lines, Problem, Severity, TemplateContext, lazy};
 pub use render::{TemplateError, render};
 
@@ -35,6 +37,8 @@ pub struct Command {
     pub tools: Option<Vec<String>>,
     /// Whether it is one of the server's own templates.
     pub built_in: bool,
+    /// Whether it is a prompt of another server: its text is asked for when it runs.
+    pub foreign: bool,
     /// The text of its template.
     source: String,
     /// The variables that the template looks up.
@@ -77,9 +81,30 @@ impl Command {
             mode: None,
             tools: None,
             built_in: true,
+            foreign: false,
             source: "{{ prompt }}".into(),
             uses: vec!["prompt".into()],
         }
+    }
+
+    /// A prompt of another server, where the name can be one: `server__prompt`. What it takes is known once the server is asked.
+    #[must_use]
+    pub fn foreign(name: &str) -> Option<Self> {
+        // No command of the program or the person has such a name.
+        let (server, own) = name.split_once("__")?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if server.is_empty() || own.is_empty() || name.len() > 128 || !name.chars().all(plain) {
+            return None;
+        }
+        let plain = Self::plain();
+        Some(Self {
+            name: name.to_owned(),
+            title: name.to_owned(),
+            needs_prompt: false,
+            built_in: false,
+            foreign: true,
+            ..plain
+        })
     }
 
     /// The first thing that the command needs and that is not there.
@@ -140,6 +165,7 @@ impl Catalog {
                 mode: command.mode,
                 tools: command.tools.clone(),
                 built_in: false,
+                foreign: false,
                 source: command.prompt.clone(),
                 uses,
             })

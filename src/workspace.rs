@@ -2,6 +2,7 @@
 
 mod asking;
 mod commands;
+mod foreign;
 mod keeping;
 mod preparing;
 mod reviewing;
@@ -13,6 +14,8 @@ mod testing;
 mod trust;
 mod undo;
 
+pub use crate::mcp::{Argument, Listed};
+pub use foreign::Prompts;
 pub use sessions::SessionError;
 pub use trust::trust_folder;
 pub use undo::{FileUndone, UndoOutcome};

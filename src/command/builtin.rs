@@ -93,6 +93,7 @@ pub(super) fn all() -> impl Iterator<Item = Command> {
             mode: command.mode,
             tools: None,
             built_in: true,
+            foreign: false,
             source: command.source.to_owned(),
             uses,
         })

@@ -41,7 +41,7 @@ pub enum TemplateError {
 /// # Errors
 /// When the template uses something that is not there, or goes wrong.
 pub fn render(command: &Command, context: TemplateContext) -> Result<String, TemplateError> {
-    let scope = Arc::new(Scope { context, last_absent: Mutex::new(None) });
+    let scope = Arc::new(Scope::new(context));
     let engine = template::engine();
     let mut text = engine
         .template_from_str(&command.source)
@@ -49,14 +49,20 @@ pub fn render(command: &Command, context: TemplateContext) -> Result<String, Tem
         .map_err(|error| scope.explain(command, &error))?
         .trim()
         .to_owned();
-    let context = &scope.context;
-    if let Some(prompt) = context.prompt.as_deref().filter(|_| !command.uses("prompt")) {
+    text.push_str(&rest(&scope.context, |name| command.uses(name)));
+    Ok(text)
+}
+
+/// What the person gave and the text of a command does not use, to stand after it.
+pub(super) fn rest(context: &TemplateContext, uses: impl Fn(&str) -> bool) -> String {
+    let mut text = String::new();
+    if let Some(prompt) = context.prompt.as_deref().filter(|_| !uses("prompt")) {
         let _ = write!(text, "\n\n{prompt}");
     }
-    if let Some(frame) = frame(context, &Parts::left_out(command, context)) {
+    if let Some(frame) = frame(context, &Parts::left_out(uses, context)) {
         let _ = write!(text, "\n\n{frame}");
     }
-    Ok(text)
+    text
 }
 
 /// Which parts of a frame are wanted.
@@ -70,15 +76,15 @@ impl Parts {
     const ALL: Self = Self { place: true, selection: true, problems: true };
 
     /// What the template does not say itself.
-    fn left_out(command: &Command, context: &TemplateContext) -> Self {
-        if command.uses("context") {
+    fn left_out(uses: impl Fn(&str) -> bool, context: &TemplateContext) -> Self {
+        if uses("context") {
             return Self { place: false, selection: false, problems: false };
         }
-        let line_is_said = context.lines.is_none() || command.uses("line");
+        let line_is_said = context.lines.is_none() || uses("line");
         Self {
-            place: !(command.uses("file") && line_is_said),
-            selection: !command.uses("selection") && !command.uses("content"),
-            problems: !command.uses("diagnostics"),
+            place: !(uses("file") && line_is_said),
+            selection: !uses("selection") && !uses("content"),
+            problems: !uses("diagnostics"),
         }
     }
 }
@@ -123,15 +129,19 @@ fn frame(context: &TemplateContext, parts: &Parts) -> Option<String> {
 
 /// The variables of one rendering. The engine asks for what the template uses, so nothing else is ever made.
 #[derive(Debug)]
-struct Scope {
-    context: TemplateContext,
+pub(super) struct Scope {
+    pub(super) context: TemplateContext,
     /// The last variable that was asked for and is not there: the one that an error about an undefined value means. A std mutex:
     /// held for an assignment.
     last_absent: Mutex<Option<String>>,
 }
 
 impl Scope {
-    fn value(&self, name: &str) -> Option<Value> {
+    pub(super) fn new(context: TemplateContext) -> Self {
+        Self { context, last_absent: Mutex::new(None) }
+    }
+
+    pub(super) fn value(&self, name: &str) -> Option<Value> {
         let context = &self.context;
         let text = |text: Option<&str>| text.map(|text| Value::from(shortened(text)));
         let made = |lazy: &Option<Lazy>| text(lazy.as_ref().and_then(|lazy| lazy.as_deref()));

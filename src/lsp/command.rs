@@ -14,7 +14,7 @@ use crate::session::export::Format;
 use crate::session::{Answer, Decision};
 
 /// What a client may ask for beside the commands of the catalog.
-const FIXED: [&str; 21] = [
+const FIXED: [&str; 22] = [
     "run",
     "cancel",
     "status",
@@ -27,6 +27,7 @@ const FIXED: [&str; 21] = [
     "deny",
     "trust",
     "compact",
+    "prompts",
     "sessions",
     "session.new",
     "session.resume",
@@ -101,6 +102,13 @@ pub(super) enum Asked {
         session: Option<Result<SessionId, String>>,
         /// What the summary shall be about.
         focus: Option<String>,
+    },
+    /// The prompts of the folder's servers, which are commands.
+    Prompts {
+        /// The document whose folder is meant.
+        uri: Option<Uri>,
+        /// Whether servers are started for it.
+        start: bool,
     },
     /// The list of sessions.
     Sessions,
@@ -205,6 +213,13 @@ struct CompactArgs {
 }
 
 #[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct PromptsArgs {
+    uri: Option<Uri>,
+    start: bool,
+}
+
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct NoArgs {}
 
@@ -294,14 +309,23 @@ pub(super) fn parse(params: ExecuteCommandParams, catalog: &Catalog) -> Result<A
             let CompactArgs { session_id, focus } = args(&full, argument)?;
             Ok(Asked::Compact { session: session_id.map(id), focus })
         }
+        "prompts" => {
+            let PromptsArgs { uri, start } = args(&full, argument)?;
+            Ok(Asked::Prompts { uri, start })
+        }
         "trust" => args::<NoArgs>(&full, argument).map(|_| Asked::Trust),
         "sessions" => args::<NoArgs>(&full, argument).map(|_| Asked::Sessions),
         name if name.starts_with("session.") => session(&full, name, argument, catalog),
-        name => match catalog.get(name) {
-            Some(command) => run(&full, Some(command.clone()), argument, catalog),
+        name => match command(name, catalog) {
+            Some(command) => run(&full, Some(command), argument, catalog),
             None => Err(unknown(&full, catalog)),
         },
     }
+}
+
+/// A command of the catalog, or what may be a prompt of a server.
+fn command(name: &str, catalog: &Catalog) -> Option<Arc<Command>> {
+    catalog.get(name).cloned().or_else(|| Command::foreign(name).map(Arc::new))
 }
 
 fn decide(full: &str, decision: Decision, argument: Value) -> Result<Asked, Error> {
@@ -358,8 +382,13 @@ fn run(full: &str, named: Option<Arc<Command>>, argument: Value, catalog: &Catal
         (None, None) => None,
         (None, Some(name)) => {
             let known = || catalog.iter().map(|command| command.name.as_str()).collect::<Vec<_>>().join(", ");
-            let found = catalog.get(name).cloned();
-            Some(found.ok_or_else(|| wrong(format!("command: {name:?} is not known; expected one of {}", known())))?)
+            let told = || {
+                wrong(format!(
+                    "command: {name:?} is not known; expected one of {}, or a prompt of a server (SERVER__PROMPT)",
+                    known()
+                ))
+            };
+            Some(command(name, catalog).ok_or_else(told)?)
         }
     };
     if args.prompt.as_ref().is_some_and(|prompt| prompt.trim().is_empty()) {
@@ -411,7 +440,7 @@ fn id<T: std::str::FromStr>(text: String) -> Result<T, String> {
 }
 
 /// -32602.
-fn wrong(message: String) -> Error {
+pub(super) fn wrong(message: String) -> Error {
     Error { code: ErrorCode::InvalidParams, message: message.into(), data: None }
 }
 
@@ -445,6 +474,9 @@ mod tests {
             json!({"uri": "file:///a.rs", "range": {"start": {"line": 0, "character": 0}, "end": {"line": 1, "character": 0}}}),
             "Run",
         );
+        check("cowrite.run", json!({"command": "docs__summary"}), "Run");
+        check("cowrite.docs__summary", Value::Null, "Run");
+        check("cowrite.prompts", json!({"start": true}), "Prompts");
         check("cowrite.cancel", Value::Null, "Cancel");
         check("cowrite.cancel", json!({"runId": "no id at all"}), "Cancel");
         check("cowrite.status", json!({}), "Status");
@@ -490,6 +522,8 @@ mod tests {
             json!({"command": "nope", "prompt": "p"}),
             "-32602 command: \"nope\" is not known; expected one of",
         );
+        check("cowrite.run", json!({"command": "docs__"}), "-32602 command: \"docs__\" is not known");
+        check("cowrite.prompts", json!({"start": 1}), "-32602 start: invalid type");
         check("cowrite.run", json!({}), "-32602 prompt: ");
         check("cowrite.explain", json!({"command": "fix", "uri": "file:///a"}), "-32602 command: ");
         check("cowrite.accept", json!({"hunk": 3}), "-32602 hunk: invalid type: integer `3`");

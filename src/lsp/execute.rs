@@ -3,16 +3,16 @@
 
 use serde_json::{Value, json};
 use tower_lsp::jsonrpc::Result;
-use tower_lsp::ls_types::{Diagnostic, DiagnosticSeverity, ExecuteCommandParams, NumberOrString};
+use tower_lsp::ls_types::{Diagnostic, DiagnosticSeverity, ExecuteCommandParams, NumberOrString, Uri};
 
-use super::command::{Act, Asked, RunArgs, Series, impossible, parse};
+use super::command::{Act, Asked, RunArgs, Series, impossible, parse, wrong};
 use super::state::State;
 use super::{review, uri};
 use crate::command::{Problem, Severity};
 use crate::permission::Kind;
 use crate::protocol::{ContextSource, ContextUse, RunId, SessionId};
 use crate::session::{Approval, ReviewFile, Select};
-use crate::workspace::{Ask, SessionError, Target, Workspace};
+use crate::workspace::{Argument, Ask, Listed, SessionError, Target, Workspace};
 
 /// The answer to `workspace/executeCommand`.
 pub(super) async fn execute(state: &State, params: ExecuteCommandParams) -> Result<Value> {
@@ -43,6 +43,12 @@ async fn answer(state: &State, params: ExecuteCommandParams) -> Result<Value> {
         Asked::Trust => Ok(json!({ "trusted": workspace.trust().await.map_err(told)? })),
         Asked::Diff { run } => diff(state, workspace, run).await,
         Asked::Compact { session, focus } => compact(workspace, session, focus).await,
+        Asked::Prompts { uri, start } => {
+            let prompts = workspace.prompts(uri.as_ref().map(given).as_deref(), start).await;
+            Ok(
+                json!({ "prompts": prompts.listed.iter().map(prompt).collect::<Vec<_>>(), "problems": prompts.problems }),
+            )
+        }
         Asked::Sessions => {
             let (active, sessions) = workspace.sessions().await.map_err(told)?;
             Ok(json!({ "active": active, "sessions": sessions }))
@@ -80,17 +86,38 @@ async fn start(
     let target = args.uri.map(|uri| {
         state.documents.touch(uri.as_str());
         Target {
-            given: uri::to_path(&uri).map_or_else(|| uri.to_string(), |path| path.display().to_string()),
+            given: given(&uri),
             // What the buffer holds now, while the client still waits for the answer.
             snapshot: state.documents.snapshot(uri.as_str()),
             range: args.range,
             diagnostics: args.diagnostics.into_iter().map(problem).collect(),
         }
     });
+    if let Some(command) = command.as_ref().filter(|command| command.foreign) {
+        let given = target.as_ref().map(|target| target.given.as_str());
+        workspace.may_have(&command.name, given).await.map_err(|why| wrong(format!("command: {why}")))?;
+    }
     let session = optional_session(args.session_id.map(|id| id.parse().map_err(|_| id)))?;
     let ask = Ask { command, prompt: args.prompt, target, session, mode: args.mode };
     let (run, session) = workspace.start(ask).await.map_err(|error| impossible(error.to_string()))?;
     Ok(json!({ "runId": run, "sessionId": session }))
+}
+
+/// How the rest of the program names a document: by its path, where it has one.
+fn given(uri: &Uri) -> String {
+    uri::to_path(uri).map_or_else(|| uri.to_string(), |path| path.display().to_string())
+}
+
+/// A prompt of a server, as a command.
+fn prompt(prompt: &Listed) -> Value {
+    let argument = |argument: &Argument| json!({ "name": argument.name, "description": argument.description, "required": argument.required });
+    json!({
+        "command": prompt.command,
+        "server": prompt.server,
+        "title": prompt.title,
+        "description": prompt.description,
+        "arguments": prompt.arguments.iter().map(argument).collect::<Vec<_>>(),
+    })
 }
 
 /// A diagnostic, as a template shows it.

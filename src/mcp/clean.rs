@@ -3,6 +3,7 @@
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::resources::RESOURCES;
 use crate::tool::{cap, line};
 
 /// The longest name of a tool that every provider takes.
@@ -11,12 +12,12 @@ const NAME: usize = 64;
 const DEEPEST: usize = 32;
 
 /// `server__tool` in the characters that every provider takes. What has to be changed for that gets an end of its own, so that two
-/// do not become one.
+/// do not become one; so does what rules call the reading of resources.
 pub(super) fn name(server: &str, tool: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
     let whole = format!("{server}__{tool}");
     let cleaned: String = whole.chars().map(plain).collect();
-    if cleaned == whole && cleaned.len() <= NAME {
+    if cleaned == whole && cleaned.len() <= NAME && tool != RESOURCES {
         return cleaned;
     }
     let end: String = Sha256::digest(whole.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
@@ -71,6 +72,7 @@ mod tests {
         assert_eq!(name("docs", "search"), "docs__search");
         let odd = name("docs", "a.b c");
         assert!(odd.starts_with("docs__a_b_c_") && odd != name("docs", "a_b.c"), "{odd}");
+        assert!(name("docs", "resources").starts_with("docs__resources_"));
         let long = name("docs", &"x".repeat(100));
         assert_eq!(long.len(), 64);
         assert_ne!(long, name("docs", &"x".repeat(101)));

@@ -1,42 +1,74 @@
 //! One server: started when it is first needed, started again when it has ended, but not for ever.
 
+mod offers;
+mod pages;
+
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rmcp::model::{CallToolRequest, CallToolRequestParams, ClientRequest, ListToolsRequest, PaginatedRequestParams};
+use rmcp::model::{CallToolRequest, CallToolRequestParams, ClientRequest, ListToolsRequest};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
+use self::pages::{NoList, pages};
 use super::clean::short;
 use super::connection::{Connection, Fault};
+use super::prompt;
 use super::tool::Described;
 use crate::settings::McpSettings;
 
-/// How long a server may take to say hello, and to list its tools.
-const START: Duration = Duration::from_secs(10);
-/// How long a call may take.
-const CALL: Duration = Duration::from_secs(120);
 /// The most tools of a server.
 const TOOLS: usize = 64;
-/// The most pages of its list.
-const PAGES: usize = 16;
+/// The most entries of its list that are looked at.
+const ENTRIES: usize = 4 * TOOLS;
 /// How long a server that has ended rests before it is started again; after the last it is not.
 const RESTS: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(25)];
 /// A server that has worked for so long may end as if it never had.
 const PROVEN: Duration = Duration::from_secs(600);
+
+/// How long a server may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// To say hello, and for a list.
+    start: Duration,
+    /// For a prompt: the run waits for it.
+    prompt: Duration,
+    /// For a call.
+    call: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { start: seconds(10), prompt: seconds(30), call: seconds(120) }
+    }
+}
 
 /// One server of the settings.
 pub(super) struct Server {
     name: String,
     settings: McpSettings,
     folder: Option<PathBuf>,
+    limits: Limits,
     state: Mutex<State>,
+    /// What it said of its prompts when it was last asked. A std mutex: held for a copy, never across an await.
+    prompts: std::sync::Mutex<Vec<prompt::Described>>,
     ended: CancellationToken,
+}
+
+/// What a server brings to a run.
+#[derive(Debug)]
+pub(super) struct Offer {
+    pub(super) tools: Vec<Described>,
+    /// What is wrong with some of them.
+    pub(super) faults: Vec<String>,
+    /// Whether it has something to read.
+    pub(super) resources: bool,
 }
 
 #[derive(Default)]
@@ -52,7 +84,15 @@ struct State {
 
 impl Server {
     pub(super) fn new(name: String, settings: McpSettings, folder: Option<PathBuf>) -> Self {
-        Self { name, settings, folder, state: Mutex::default(), ended: CancellationToken::new() }
+        Self {
+            name,
+            settings,
+            folder,
+            limits: Limits::default(),
+            state: Mutex::default(),
+            prompts: std::sync::Mutex::default(),
+            ended: CancellationToken::new(),
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -64,14 +104,19 @@ impl Server {
         self.settings == *settings && self.folder.as_ref() == folder
     }
 
-    /// Its tools, started for it when it must be, and what is wrong with some of them.
+    /// What it brings to a run, started for it when it must be.
     ///
     /// # Errors
     /// A sentence for the person.
-    pub(super) async fn tools(&self) -> Result<(Vec<Described>, Vec<String>), String> {
+    pub(super) async fn tools(&self) -> Result<Offer, String> {
         let mut state = self.state.lock().await;
-        self.listed(&mut state).await?;
-        Ok((state.tools.clone(), state.faults.clone()))
+        let connection = self.with_tools(&mut state).await?;
+        let resources = connection.info().is_some_and(|info| info.capabilities.resources.is_some());
+        Ok(Offer { tools: state.tools.clone(), faults: state.faults.clone(), resources })
+    }
+
+    fn known_prompts(&self) -> MutexGuard<'_, Vec<prompt::Described>> {
+        self.prompts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Calls a tool as it was offered.
@@ -90,7 +135,8 @@ impl Server {
             connection = self.with(tool) => connection?,
         };
         let call = CallToolRequestParams::new(tool.own.clone()).with_arguments(arguments);
-        let asked = connection.ask(ClientRequest::CallToolRequest(CallToolRequest::new(call)), CALL, cancel);
+        let asked =
+            connection.ask(ClientRequest::CallToolRequest(CallToolRequest::new(call)), self.limits.call, cancel);
         let answer = tokio::select! {
             biased;
             () = self.ended.cancelled() => return Err(self.is_over()),
@@ -101,7 +147,7 @@ impl Server {
             Fault::Slow => format!(
                 "The server {} did not answer within {} s. It was told to stop; whether it did something is not known.",
                 self.name,
-                CALL.as_secs()
+                self.limits.call.as_secs()
             ),
             Fault::Gone(why) => format!(
                 "The connection to the server {} ended during the call ({why}). Whether it did something is not known.",
@@ -116,7 +162,7 @@ impl Server {
     /// A connection on which a tool is what it was when it was offered.
     async fn with(&self, tool: &Described) -> Result<Arc<Connection>, String> {
         let mut state = self.state.lock().await;
-        let connection = self.listed(&mut state).await?;
+        let connection = self.with_tools(&mut state).await?;
         let now = state.tools.iter().find(|now| now.own == tool.own);
         match now {
             Some(now) if now == tool => Ok(connection),
@@ -180,7 +226,7 @@ impl Server {
         let opened = tokio::select! {
             biased;
             () = self.ended.cancelled() => return Err(self.is_over()),
-            opened = timeout(START, opening) => opened,
+            opened = timeout(self.limits.start, opening) => opened,
         };
         let why = match opened {
             Ok(Ok(connection)) => {
@@ -189,7 +235,7 @@ impl Server {
                 return Ok(connection);
             }
             Ok(Err(why)) => why,
-            Err(_) => format!("it did not say hello within {} s", START.as_secs()),
+            Err(_) => format!("it did not say hello within {} s", self.limits.start.as_secs()),
         };
         let count = state.ends.as_ref().map_or(1, |(count, ..)| count + 1);
         state.ends = Some((count, why.clone(), Instant::now()));
@@ -198,7 +244,7 @@ impl Server {
 
     /// A connection on which its tools are known. A server that is too slow to list them is as good as one that does not start: not
     /// every run waits for it.
-    async fn listed(&self, state: &mut State) -> Result<Arc<Connection>, String> {
+    async fn with_tools(&self, state: &mut State) -> Result<Arc<Connection>, String> {
         let connection = self.ready(state).await?;
         let Some(why) = self.list(state, &connection).await? else { return Ok(connection) };
         let proven = state.open.take().is_some_and(|(_, since)| since.elapsed() >= PROVEN);
@@ -218,49 +264,46 @@ impl Server {
         }
         state.listed = false;
         let offers = connection.info().is_none_or(|info| info.capabilities.tools.is_some());
-        let (mut tools, mut faults, mut names) = (Vec::new(), Vec::new(), HashSet::new());
-        let mut cursor = None;
-        let until = Instant::now() + START;
-        for _ in 0..if offers { PAGES } else { 0 } {
-            let params = PaginatedRequestParams::default().with_cursor(cursor.take());
-            let request = ClientRequest::ListToolsRequest(ListToolsRequest::with_param(params));
-            let left = until.saturating_duration_since(Instant::now());
-            let page = match connection.ask(request, left, &self.ended).await {
-                Ok(page) => page,
-                Err(Fault::Slow) => return Ok(Some(format!("it did not list its tools within {} s", START.as_secs()))),
-                Err(Fault::Said(why)) => {
+        let listed = if offers {
+            let request = |params| ClientRequest::ListToolsRequest(ListToolsRequest::with_param(params));
+            match pages(connection, "tools", (ENTRIES, self.limits.start), &self.ended, request).await {
+                Ok(listed) => listed,
+                Err(NoList::Fault(Fault::Slow)) => {
+                    return Ok(Some(format!("it did not list its tools within {} s", self.limits.start.as_secs())));
+                }
+                Err(NoList::Fault(Fault::Said(why))) => {
                     return Err(format!("The server {} does not list its tools: {why}", self.name));
                 }
-                Err(Fault::Gone(why)) => {
+                Err(NoList::Fault(Fault::Gone(why))) => {
                     return Err(format!("The server {} ended while it was asked for its tools: {why}.", self.name));
                 }
-                Err(Fault::Cancelled) => return Err(self.is_over()),
-            };
-            let Some(listed) = page.get("tools").and_then(Value::as_array) else {
-                return Err(format!("The server {} answered with something that is no list of tools.", self.name));
-            };
-            for entry in listed {
-                match Described::read(entry) {
-                    _ if tools.len() == TOOLS => {
-                        faults.push(format!(
-                            "The server {} has more than {TOOLS} tools; the rest is left out.",
-                            self.name
-                        ));
-                        break;
-                    }
-                    Ok(tool) if !names.insert(tool.own.clone()) => faults.push(format!(
-                        "The server {} has two tools called {}; the first one counts.",
-                        self.name,
-                        short(&tool.own)
-                    )),
-                    Ok(tool) => tools.push(tool),
-                    Err(why) => faults.push(format!("The server {} {why}; it is left out.", self.name)),
+                Err(NoList::Fault(Fault::Cancelled)) => return Err(self.is_over()),
+                Err(NoList::Other) => {
+                    return Err(format!("The server {} answered with something that is no list of tools.", self.name));
                 }
             }
-            cursor = page.get("nextCursor").and_then(Value::as_str).filter(|next| !next.is_empty()).map(str::to_owned);
-            if cursor.is_none() || tools.len() == TOOLS {
-                break;
+        } else {
+            pages::Pages { entries: Vec::new(), more: false }
+        };
+        let (mut tools, mut faults, mut names, mut over) = (Vec::new(), Vec::new(), HashSet::new(), listed.more);
+        for entry in &listed.entries {
+            match Described::read(entry) {
+                Ok(_) if tools.len() == TOOLS => {
+                    over = true;
+                    break;
+                }
+                Ok(tool) if !names.insert(tool.own.clone()) => faults.push(format!(
+                    "The server {} has two tools called {}; the first one counts.",
+                    self.name,
+                    short(&tool.own)
+                )),
+                Ok(tool) => tools.push(tool),
+                Err(why) => faults.push(format!("The server {} {why}; it is left out.", self.name)),
             }
+        }
+        if over {
+            let most = tools.len();
+            faults.insert(0, format!("The server {} has more than {most} tools; the rest is left out.", self.name));
         }
         faults.truncate(5);
         (state.tools, state.faults, state.listed) = (tools, faults, true);

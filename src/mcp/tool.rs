@@ -111,7 +111,7 @@ fn object(arguments: &str) -> Option<Map<String, Value>> {
     serde_json::from_str(arguments).ok()
 }
 
-fn refused(content: String) -> Answer {
+pub(super) fn refused(content: String) -> Answer {
     Answer { ok: false, summary: line(content.lines().next().unwrap_or_default()), content, undone: true }
 }
 
@@ -137,7 +137,7 @@ fn answer(server: &str, tool: &str, result: &Value) -> Answer {
 }
 
 /// A piece of a result. What is no text is named in a line.
-fn part(piece: &Value) -> String {
+pub(super) fn part(piece: &Value) -> String {
     let field = |name: &str| piece.get(name).and_then(Value::as_str).unwrap_or_default();
     match field("type") {
         "text" => plain(field("text")),
@@ -151,7 +151,7 @@ fn part(piece: &Value) -> String {
 }
 
 /// The contents of a resource.
-pub(super) fn resource(resource: &Value) -> String {
+fn resource(resource: &Value) -> String {
     let field = |name: &str| resource.get(name).and_then(Value::as_str);
     let uri = short(field("uri").unwrap_or_default());
     match field("text") {

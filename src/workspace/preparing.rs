@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
+use super::foreign;
 use super::trust::InForce;
 use super::{Ask, Target, commands, rules};
 use crate::agent::{Scope, Setup, system_prompt};
@@ -17,7 +18,7 @@ use crate::disk;
 use crate::edit::unified;
 use crate::editor::{Editor, Place};
 use crate::hooks::Hooks;
-use crate::mcp::Servers;
+use crate::mcp::{RESOURCES, Servers};
 use crate::model::wire::{self, Connected};
 use crate::model::without_keys;
 use crate::model::{Item, ModelError, Provider};
@@ -125,7 +126,7 @@ impl Preparing {
             None => None,
             Some(target) => Some(self.target(target, &roots).await?),
         };
-        let prompt = self.prompt(target.as_ref(), &roots).await?;
+        let prompt = self.prompt(target.as_ref(), &roots, &gate.rules).await?;
         let tools = self.tools(provider.name()).await;
         let place = target.as_ref().map(|(place, _)| place);
         let (system, notes, rules) = self.opening(known, &tools, &roots, place).await?;
@@ -204,9 +205,17 @@ impl Preparing {
     }
 
     /// What the model is asked. Rendered on a thread for it: a template may want the open buffers against the disk.
-    async fn prompt(&self, target: Option<&(Place, Snapshot)>, roots: &Roots) -> Result<String, String> {
+    async fn prompt(&self, target: Option<&(Place, Snapshot)>, roots: &Roots, rules: &Rules) -> Result<String, String> {
         let context = self.context(target, roots);
         let command = self.ask.command.clone().unwrap_or_else(|| Arc::new(Command::plain()));
+        if command.foreign {
+            let most = self.force.settings.limits.tool_output_bytes;
+            let asked = foreign::prompt(&self.servers, &command, context, rules, most).await?;
+            if let Some((place, snapshot)) = target.filter(|_| asked.shows_selection) {
+                self.reads.note_part(place, snapshot);
+            }
+            return Ok(asked.text);
+        }
         // What the program puts into a request counts as read.
         if let Some((place, snapshot)) = target {
             if command.shows_content() {
@@ -262,7 +271,7 @@ impl Preparing {
     async fn tools(&self, model: &str) -> Registry {
         let set = self.force.settings.models.get(model).and_then(|model| model.edit_format);
         let named = self.ask.command.as_ref().and_then(|command| command.tools.as_ref());
-        let foreign = named.is_none_or(|names| names.iter().any(|name| name.contains("__")));
+        let foreign = named.is_none_or(|names| names.iter().any(|name| name.contains("__") || name == RESOURCES));
         let mut all = Registry::all();
         if foreign && self.mode != Mode::Plan {
             let (tools, wrong) = self.servers.tools().await;

@@ -1,6 +1,8 @@
 //! Servers of the Model Context Protocol: the reference one, and those that hang, flood, lie and die. What they do costs a clear
 //! message and nothing else.
 
+mod offers;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -23,16 +25,17 @@ struct Scene {
 impl Scene {
     /// A client whose model calls these tools, one a turn, whatever it is asked; they need not be asked for.
     async fn new(servers: Value, turns: Vec<Value>) -> Self {
-        Self::personal(servers, turns, true).await
+        Self::with(servers, turns, json!({ "allow": ["*__*"] })).await
     }
 
-    async fn personal(servers: Value, turns: Vec<Value>, process: bool) -> Self {
+    async fn with(servers: Value, turns: Vec<Value>, permissions: Value) -> Self {
         process::supervisor_at(env!("CARGO_BIN_EXE_cowrite").into());
         let folder = tempfile::tempdir().expect("a folder");
         let mut setup = Setup::scripted(Personality::VsCode, folder.path(), &[("", turns)]);
         setup.settings["mcp"] = servers;
-        setup.settings["permissions"] = json!({ "allow": ["*__*"] });
-        setup.process = process;
+        setup.settings["permissions"] = permissions;
+        // A process that can be killed.
+        setup.process = true;
         let client = Client::start(setup).await;
         Self { folder, client }
     }

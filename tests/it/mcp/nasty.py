@@ -7,6 +7,10 @@ import sys
 import time
 
 how = sys.argv[1]
+if len(sys.argv) > 2:
+    # Who asks can tell how often it was started, and where.
+    with open(sys.argv[2], "a") as started:
+        started.write(os.getcwd() + "\n")
 calls = 0
 lists = 0
 
@@ -91,6 +95,51 @@ def call(request):
         answer(request, text(f"call {calls} of {how}", arguments=request["params"].get("arguments")))
 
 
+def prompts():
+    def argument(name, required=True):
+        return {"name": name, "description": "The " + name, "required": required}
+
+    return [
+        {"name": "topic", "title": "About \u001b[1msomething", "arguments": [argument("topic"), argument("style", False)]},
+        {"name": "place", "arguments": [argument("file"), argument("selection"), argument("language")]},
+        {"name": "two", "arguments": [argument("one"), argument("another")]},
+        {"name": "big"},
+        {"name": "empty"},
+        {"name": "hangs"},
+        {"name": "resources"},
+        {"title": "nameless"},
+    ]
+
+
+def prompt(request):
+    name, given = request["params"]["name"], request["params"].get("arguments")
+    said = {"type": "text", "text": f"{name} is asked for with {json.dumps(given)}\u202e"}
+    if name == "big":
+        said["text"] = "x" * 1_000_000
+    if name == "hangs":
+        time.sleep(1000)
+    messages = [] if name == "empty" else [{"role": "user", "content": said}]
+    if name == "topic":
+        embedded = {"uri": "x://notes", "mimeType": "text/plain", "text": "the notes"}
+        messages.append({"role": "assistant", "content": {"type": "resource", "resource": embedded}})
+        messages.append({"role": "user", "content": {"type": "image", "mimeType": "image/png", "data": "AAAA"}})
+    answer(request, {"messages": messages})
+
+
+def resource(request):
+    uri = request["params"]["uri"]
+    contents = {
+        "x://text": [{"uri": uri, "mimeType": "text/plain", "text": "what stands there\u001b[2J"}],
+        "x://binary": [{"uri": uri, "mimeType": "image/png", "blob": "AAAAAAAA"}],
+        "x://big": [{"uri": uri, "text": "y" * 1_000_000}],
+        "x://lie": "none",
+    }.get(uri)
+    if contents is None:
+        say({"jsonrpc": "2.0", "id": request["id"], "error": {"code": -32002, "message": "no such thing"}})
+    else:
+        answer(request, {"contents": contents})
+
+
 if how == "silent":
     time.sleep(1000)
 if how == "absent":
@@ -103,7 +152,8 @@ for line in sys.stdin:
             request,
             {
                 "protocolVersion": request["params"]["protocolVersion"],
-                "capabilities": {"tools": {"listChanged": True}},
+                "capabilities": {"tools": {"listChanged": True}}
+                | ({"prompts": {}, "resources": {}} if how == "offers" else {}),
                 "serverInfo": {"name": "nasty", "version": "1"},
             },
         )
@@ -116,6 +166,16 @@ for line in sys.stdin:
             say({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
     elif method == "tools/call":
         call(request)
+    elif method == "prompts/list":
+        answer(request, {"prompts": prompts()})
+    elif method == "prompts/get":
+        prompt(request)
+    elif method == "resources/list":
+        answer(request, {"resources": [{"uri": "x://text", "name": "a text"}, {"uri": "x://binary", "name": "a picture"}]})
+    elif method == "resources/templates/list":
+        answer(request, {"resourceTemplates": [{"uriTemplate": "x://{name}", "name": "by name"}]})
+    elif method == "resources/read":
+        resource(request)
 if how == "family":
     # It does not end when nobody talks to it any more.
     time.sleep(1000)
