@@ -4,6 +4,7 @@
 mod clean;
 mod connection;
 mod guard;
+mod http;
 mod prompt;
 mod resources;
 mod server;
@@ -32,15 +33,16 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// What the settings name from here on: a server whose settings are others is ended, and started anew when it is needed.
-    pub fn set(&self, named: &BTreeMap<String, McpSettings>, folder: Option<PathBuf>) {
+    /// What the settings name from here on: a server whose settings are others is ended, and started anew when it is needed. `secrets` are
+    /// values that no program gets unless it is named for it.
+    pub fn set(&self, named: &BTreeMap<String, McpSettings>, folder: Option<PathBuf>, secrets: &[String]) {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let mut before = std::mem::take(&mut *all);
         for (name, settings) in named {
             let same = |server: &Arc<Server>| server.name() == name && server.is(settings, folder.as_ref());
             all.push(match before.iter().position(same) {
                 Some(at) => before.swap_remove(at),
-                None => Arc::new(Server::new(name.clone(), settings.clone(), folder.clone())),
+                None => Arc::new(Server::new(name.clone(), settings.clone(), folder.clone(), secrets.to_vec())),
             });
         }
         for server in before {

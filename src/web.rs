@@ -2,8 +2,12 @@
 
 mod address;
 mod page;
+mod service;
 
 pub use page::{Fetched, Fetcher};
+pub use reqwest::Method;
+pub use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+pub use service::{Reply, Service};
 
 use std::time::Duration;
 
@@ -14,12 +18,12 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long nothing may come: a call of a tool may take two minutes.
 const IDLE: Duration = Duration::from_secs(150);
 
-/// A client for a service at an address: encrypted unless it is on this machine, and no redirect is followed, which would carry a
+/// A service at an address: encrypted unless it is on this machine, and no redirect is followed, which would carry a
 /// token to where nobody asked it to go.
 ///
 /// # Errors
 /// Why there is none, as the end of a sentence.
-pub fn service(address: &str) -> Result<Client, String> {
+pub fn service(address: &str) -> Result<Service, String> {
     let url = Url::parse(address).map_err(|error| format!("its url is no address ({error})"))?;
     let local = is_local(&url);
     match url.scheme() {
@@ -34,7 +38,8 @@ pub fn service(address: &str) -> Result<Client, String> {
     if url.scheme() == "http" {
         builder = builder.tls_certs_only([]);
     }
-    builder.build().map_err(|error| format!("no connection can be made: {}", error.without_url()))
+    let client = builder.build().map_err(|error| format!("no connection can be made: {}", error.without_url()))?;
+    Ok(Service::new(client, url))
 }
 
 /// What all clients have in common.
@@ -63,10 +68,10 @@ mod tests {
     #[test]
     fn a3_12_services_are_encrypted_or_on_this_machine() {
         for good in ["https://a.example/mcp", "http://localhost:3001/mcp", "http://127.0.0.1/mcp", "http://[::1]/"] {
-            service(good).unwrap();
+            assert!(service(good).is_ok(), "{good}");
         }
         for bad in ["http://a.example/", "http://localhost.a.example/", "ftp://localhost/", "http://10.0.0.1/", "x"] {
-            service(bad).unwrap_err();
+            assert!(service(bad).is_err(), "{bad}");
         }
     }
 }

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use rmcp::model::{ClientCapabilities, ClientConfig, ClientRequest, Implementation, ServerPeerInfo};
 use rmcp::service::{ClientInitializeError, PeerRequestOptions, RunningService, ServiceError};
+use rmcp::transport::Transport;
 use rmcp::transport::async_rw::AsyncRwTransport;
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use rmcp::transport::{StreamableHttpClientTransport, Transport};
+use rmcp::transport::streamable_http_client::{StreamableHttpClientTransport, StreamableHttpClientTransportConfig};
 use rmcp::{RoleClient, ServiceExt};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::clean::{short, text};
 use super::guard::{Capped, Guard, MESSAGE, Watch};
+use super::http::{Http, refusal};
 use crate::model::without_keys;
 use crate::process::{self, Ending, Served};
 use crate::settings::McpSettings;
@@ -46,10 +47,14 @@ impl Connection {
     ///
     /// # Errors
     /// What went wrong, as the end of a sentence.
-    pub(super) async fn open(settings: &McpSettings, folder: Option<PathBuf>) -> Result<Self, String> {
+    pub(super) async fn open(
+        settings: &McpSettings,
+        folder: Option<PathBuf>,
+        secrets: &[String],
+    ) -> Result<Self, String> {
         let watch = Arc::new(Watch::default());
         if let Some(program) = &settings.command {
-            let Served { input, output, ending } = started(program, &settings.env, folder).await?;
+            let Served { input, output, ending } = started(program, &settings.env, folder, secrets).await?;
             let pipes =
                 AsyncRwTransport::new_client(Capped::new(output, watch.clone()), input).with_max_line_length(MESSAGE);
             match greet(Guard::new(pipes, watch.clone())).await {
@@ -62,7 +67,7 @@ impl Connection {
             }
         } else {
             let url = settings.url.as_deref().unwrap_or_default();
-            let client = web::service(url)?;
+            let client = Http::new(web::service(url)?, watch.clone());
             let mut config = StreamableHttpClientTransportConfig::with_uri(url);
             config.max_sse_event_size = MESSAGE;
             if let Some(name) = &settings.token_env {
@@ -71,8 +76,13 @@ impl Connection {
                 config = config.auth_header(token.trim().to_owned());
             }
             let http = StreamableHttpClientTransport::with_client(client, config);
+            // A hello that nobody waits for any longer is not waited for by the library either.
+            let waiting = watch.over.clone().drop_guard();
             match greet(Guard::new(http, watch.clone())).await {
-                Ok(running) => Ok(Self { running, watch, ending: Mutex::new(None) }),
+                Ok(running) => {
+                    waiting.disarm();
+                    Ok(Self { running, watch, ending: Mutex::new(None) })
+                }
                 Err(why) => Err(watch.why().map_or(why, str::to_owned)),
             }
         }
@@ -103,6 +113,7 @@ impl Connection {
         let (answer, id, peer) = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(Fault::Cancelled),
+            () = self.watch.cut.cancelled() => return Err(self.broken_off()),
             () = tokio::time::sleep(limit) => return Err(Fault::Slow),
             asked = asking => match asked {
                 Ok((id, peer, handle)) => (handle.await_response(), id, peer),
@@ -115,6 +126,7 @@ impl Connection {
                 Ok(result) => serde_json::to_value(result).map_err(|error| Fault::Gone(error.to_string())),
                 Err(error) => Err(self.fault(&error).await),
             },
+            () = self.watch.cut.cancelled() => return Err(self.broken_off()),
             () = cancel.cancelled() => Fault::Cancelled,
             () = tokio::time::sleep(limit) => Fault::Slow,
         };
@@ -128,12 +140,23 @@ impl Connection {
         Err(why)
     }
 
+    /// The connection was broken off from this side, whatever the library makes of that.
+    fn broken_off(&self) -> Fault {
+        self.running.cancellation_token().cancel();
+        Fault::Gone(self.watch.why().unwrap_or("it was broken off").to_owned())
+    }
+
     async fn fault(&self, error: &ServiceError) -> Fault {
         if let ServiceError::McpError(error) = error {
             return Fault::Said(text(&error.message, 4096));
         }
-        if let Some(why) = self.watch.why() {
-            return Fault::Gone(why.to_owned());
+        if self.watch.why().is_some() {
+            return self.broken_off();
+        }
+        if let ServiceError::TransportSend(error) = error
+            && let Some(why) = refusal(error.error.as_ref())
+        {
+            return Fault::Gone(why);
         }
         if self.is_closed() {
             let ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -160,6 +183,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.running.cancellation_token().cancel();
+        self.watch.over.cancel();
     }
 }
 
@@ -172,7 +196,9 @@ where
     info.serve(transport).await.map_err(|error| match error {
         ClientInitializeError::ConnectionClosed(_) => "it ended before it said hello".to_owned(),
         ClientInitializeError::JsonRpcError(error) => format!("it said: {}", short(&error.message)),
-        ClientInitializeError::TransportError { error, .. } => short(&root(&error)),
+        ClientInitializeError::TransportError { error, .. } => {
+            refusal(error.error.as_ref()).unwrap_or_else(|| short(&root(&error)))
+        }
         _ => "its hello is none of the Model Context Protocol".to_owned(),
     })
 }
@@ -188,12 +214,17 @@ fn root(error: &dyn std::error::Error) -> String {
     last
 }
 
-async fn started(program: &[String], env: &[String], folder: Option<PathBuf>) -> Result<Served, String> {
+async fn started(
+    program: &[String],
+    env: &[String],
+    folder: Option<PathBuf>,
+    secrets: &[String],
+) -> Result<Served, String> {
     let words = program.iter().map(OsString::from).collect();
     // A key under whatever name, where it is not named on purpose.
     let held = |value: &String| without_keys(value.clone()).is_none_or(|without| without != *value);
-    let secrets: Vec<String> =
-        std::env::vars_os().filter_map(|(_, value)| value.into_string().ok()).filter(held).collect();
+    let read = std::env::vars_os().filter_map(|(_, value)| value.into_string().ok()).filter(held);
+    let secrets: Vec<String> = secrets.iter().cloned().chain(read).collect();
     let env = process::environment(std::env::vars_os(), env, &secrets);
     process::serve(words, folder.unwrap_or_else(std::env::temp_dir), env).await
 }

@@ -14,6 +14,7 @@ use rmcp::model::{JsonRpcMessage, RequestId, ServerNotification};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use rmcp::transport::Transport;
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio_util::sync::CancellationToken;
 
 /// The longest message.
 pub(super) const MESSAGE: usize = 8 * 1024 * 1024;
@@ -30,6 +31,10 @@ pub(super) struct Watch {
     /// Its tools are others than they were.
     pub(super) changed: AtomicBool,
     why: Mutex<Option<&'static str>>,
+    /// Set when there is a reason.
+    pub(super) cut: CancellationToken,
+    /// Set when nobody waits for anything of it any more.
+    pub(super) over: CancellationToken,
 }
 
 impl Watch {
@@ -38,15 +43,16 @@ impl Watch {
         *self.why.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn broken(&self, why: &'static str) {
+    pub(super) fn broken(&self, why: &'static str) {
         tracing::warn!(why, "a connection to a server was broken off");
         self.why.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        self.cut.cancel();
     }
 }
 
 /// How much may come: it fills up again with time.
 #[derive(Debug)]
-struct Bucket {
+pub(super) struct Bucket {
     left: f64,
     at: Instant,
 }
@@ -58,6 +64,11 @@ impl Default for Bucket {
 }
 
 impl Bucket {
+    /// Takes out so many messages of so many bytes together, and whether that is still in order.
+    pub(super) fn take_all(&mut self, messages: usize, bytes: usize) -> bool {
+        self.take(messages as f64 + bytes as f64 / BYTES)
+    }
+
     fn take(&mut self, cost: f64) -> bool {
         let now = Instant::now();
         self.left = (self.left + (now - self.at).as_secs_f64() * PER_SECOND).min(BURST) - cost;
@@ -148,8 +159,7 @@ impl<R> Capped<R> {
                 lines += 1;
             }
         }
-        let cost = lines as f64 + piece.len() as f64 / BYTES;
-        if self.bucket.take(cost) { Ok(()) } else { Err("it printed far more than it was asked for") }
+        if self.bucket.take_all(lines, piece.len()) { Ok(()) } else { Err("it printed far more than it was asked for") }
     }
 }
 

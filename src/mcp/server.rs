@@ -54,6 +54,8 @@ pub(super) struct Server {
     name: String,
     settings: McpSettings,
     folder: Option<PathBuf>,
+    /// Values that its program does not get.
+    secrets: Vec<String>,
     limits: Limits,
     state: Mutex<State>,
     /// What it said of its prompts when it was last asked. A std mutex: held for a copy, never across an await.
@@ -83,11 +85,12 @@ struct State {
 }
 
 impl Server {
-    pub(super) fn new(name: String, settings: McpSettings, folder: Option<PathBuf>) -> Self {
+    pub(super) fn new(name: String, settings: McpSettings, folder: Option<PathBuf>, secrets: Vec<String>) -> Self {
         Self {
             name,
             settings,
             folder,
+            secrets,
             limits: Limits::default(),
             state: Mutex::default(),
             prompts: std::sync::Mutex::default(),
@@ -222,7 +225,7 @@ impl Server {
                 ));
             }
         }
-        let opening = Connection::open(&self.settings, self.folder.clone());
+        let opening = Connection::open(&self.settings, self.folder.clone(), &self.secrets);
         let opened = tokio::select! {
             biased;
             () = self.ended.cancelled() => return Err(self.is_over()),

@@ -113,10 +113,16 @@ pub(super) fn harmless(settings: &Settings) -> Vec<(OsString, OsString)> {
     process::environment(all, &[], &secrets)
 }
 
-/// Values of variables that hold a key, whatever they are called.
+/// What of this process's environment no program may see that was not meant for it, whatever it is called.
+pub(super) fn secret_values(settings: &Settings) -> Vec<String> {
+    secrets(settings, &std::env::vars_os().collect::<Vec<_>>())
+}
+
+/// Values of variables that hold a key or a server's token, whatever they are called.
 fn secrets(settings: &Settings, all: &[(OsString, OsString)]) -> Vec<String> {
     let named = |name: &OsStr| {
-        let own = settings.providers.values().filter_map(|provider| provider.api_key_env.as_deref());
+        let keys = settings.providers.values().filter_map(|provider| provider.api_key_env.as_deref());
+        let own = keys.chain(settings.mcp.values().filter_map(|server| server.token_env.as_deref()));
         name.to_string_lossy().to_ascii_uppercase().ends_with("_API_KEY") || own.into_iter().any(|own| name == own)
     };
     let held = |value: &str| without_keys(value.to_owned()).is_none_or(|without| without != value);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::commands;
 use super::trust::InForce;
 use crate::mcp::Servers;
 
@@ -17,7 +18,8 @@ impl Serving {
     /// The servers of a folder, as the settings in force there name them now.
     pub(super) fn of(&self, folder: &str, force: &InForce) -> Arc<Servers> {
         let servers = self.lock().entry(folder.to_owned()).or_default().clone();
-        servers.set(&force.settings.mcp, Some(force.start.clone()));
+        let secrets = commands::secret_values(&force.settings);
+        servers.set(&force.settings.mcp, Some(force.start.clone()), &secrets);
         servers
     }
 

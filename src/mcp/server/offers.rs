@@ -62,7 +62,7 @@ impl Server {
             match Described::read(entry) {
                 Ok(prompt) if prompts.iter().all(|known| known.own != prompt.own) => prompts.push(prompt),
                 Ok(_) => {}
-                Err(why) => tracing::warn!(server = self.name(), why, "a prompt is left out"),
+                Err(why) => tracing::debug!(server = self.name(), why, "a prompt is left out"),
             }
         }
         Ok(prompts)

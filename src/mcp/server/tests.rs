@@ -4,6 +4,8 @@ use tokio::net::TcpListener;
 
 use super::*;
 
+mod http;
+
 /// A server on this machine that says hello, and nothing when it is asked for its tools.
 async fn unlisted() -> McpSettings {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -56,7 +58,7 @@ async fn unlisted() -> McpSettings {
 
 #[tokio::test]
 async fn a_server_that_never_lists_its_tools_is_waited_for_once() {
-    let server = Server::new("slow".into(), unlisted().await, None);
+    let server = Server::new("slow".into(), unlisted().await, None, Vec::new());
     let why = server.tools().await.expect_err("no list comes");
     assert_eq!(why, "The server slow was ended: it did not list its tools within 10 s.");
     let began = Instant::now();
