@@ -2,6 +2,7 @@
 
 mod children;
 mod speech;
+mod started;
 mod wires;
 
 use std::path::Path;

@@ -2,6 +2,7 @@
 //! message and nothing else.
 
 mod offers;
+mod trusting;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -117,13 +118,19 @@ async fn t6_a_server_that_does_not_start_is_told_and_left_out() {
 
 #[tokio::test]
 async fn t6_a_server_that_hangs_is_waited_for_ten_seconds() {
-    let servers = json!({ "silent": nasty("silent"), "unlisted": nasty("unlisted"), "good": nasty("plain") });
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = mute.local_addr().expect("an address");
+    let servers = json!({
+        "silent": nasty("silent"), "unlisted": nasty("unlisted"), "good": nasty("plain"),
+        "mute": { "url": format!("http://{address}/mcp") },
+    });
     let scene = Scene::new(servers, one("good__go", json!({}))).await;
     let began = Instant::now();
     assert_eq!(scene.ask().await, [(true, "call 1 of plain".to_owned())]);
     assert!(began.elapsed() < Duration::from_secs(14), "{:?}", began.elapsed());
     let told = scene.told();
     assert!(told.contains("The server silent could not be started: it did not say hello within 10 s."), "{told}");
+    assert!(told.contains("The server mute could not be started: it did not say hello within 10 s."), "{told}");
     assert!(told.contains("The server unlisted was ended: it did not list its tools within 10 s."), "{told}");
 }
 
@@ -146,18 +153,30 @@ async fn a_call_that_hangs_ends_with_a_cancel() {
 
 #[tokio::test]
 async fn odd_tools_are_left_out_and_the_rest_is_offered_in_plain_text() {
-    let servers = json!({ "odd": nasty("odd"), "many": nasty("many") });
-    let turns =
-        vec![calls(&[("odd__good", json!({})), ("many__t63", json!({})), ("many__t64", json!({}))]), says("Done.")];
+    let servers = json!({
+        "odd": nasty("odd"), "many": nasty("many"), "crowd": nasty("crowd"), "pages": nasty("pages"), "loop": nasty("loop"),
+    });
+    let turns = vec![
+        calls(&[
+            ("odd__good", json!({})),
+            ("many__t63", json!({})),
+            ("many__t64", json!({})),
+            ("pages__t16", json!({})),
+            ("loop__go", json!({})),
+        ]),
+        says("Done."),
+    ];
     let scene = Scene::new(servers, turns).await;
     let done = scene.ask().await;
-    assert!(done[0].0 && done[1].0 && !done[2].0, "{done:?}");
+    assert!(done[0].0 && done[1].0 && !done[2].0 && done[3].0 && done[4].0, "{done:?}");
     let told = scene.told();
     for expected in [
         "The server odd has two tools called good; the first one counts.",
         "The server odd gives its tool no schema a schema that is not of an object; it is left out.",
         "The server odd names one of its tools with no text; it is left out.",
         "The server many has more than 64 tools; the rest is left out.",
+        "The server crowd has more than 64 tools; the rest is left out.",
+        "The server pages has more than 16 tools; the rest is left out.",
     ] {
         assert!(told.contains(expected), "{expected} is not in\n{told}");
     }
@@ -259,10 +278,44 @@ async fn works_with(server: Value) {
     scene.client.stop().await;
 }
 
+/// Its prompts as commands, and what it has to read.
+async fn offers_with(server: Value) {
+    let resource = |uri: &str| ("resources", json!({ "server": "ref", "uri": uri }));
+    let turns = vec![
+        calls(&[
+            ("resources", json!({ "server": "ref" })),
+            resource("demo://resource/dynamic/text/7"),
+            resource("demo://resource/dynamic/blob/7"),
+            resource("demo://nowhere"),
+        ]),
+        says("Done."),
+    ];
+    let scene = Scene::new(json!({ "ref": server }), turns).await;
+    let done = scene.ask().await;
+    assert_eq!(done.len(), 4, "{done:?}, {}", scene.told());
+    assert!(done[0].0 && done[0].1.contains("demo://resource/"), "{done:?}");
+    assert!(done[1].0 && done[1].1.contains("Resource 7"), "{done:?}");
+    assert!(!done[2].0 && done[2].1.contains("is binary"), "{done:?}");
+    assert!(!done[3].0 && done[3].1.contains("does not give that resource"), "{done:?}");
+
+    let listed = scene.client.execute("cowrite.prompts", json!({})).await.expect("a list");
+    let named = |name: &str| listed["prompts"].as_array().expect("a list").iter().any(|one| one["command"] == name);
+    assert!(named("ref__simple-prompt") && named("ref__args-prompt"), "{listed}");
+    let run = scene.client.run("cowrite.run", json!({ "command": "ref__args-prompt", "prompt": "Lisbon" })).await;
+    assert_eq!(scene.client.finished(&run).await["status"], "completed");
+    let shown = scene.client.execute("cowrite.session.export", json!({ "format": "json" })).await.expect("an export");
+    assert!(shown.to_string().contains("What's weather in Lisbon?"), "{shown}");
+    let run = scene.client.run("cowrite.run", json!({ "command": "ref__args-prompt" })).await;
+    let ended = scene.client.finished(&run).await;
+    assert!(ended["error"].as_str().is_some_and(|why| why.contains("needs `city`")), "{ended}");
+    scene.client.stop().await;
+}
+
 #[tokio::test]
 async fn the_reference_server_works_over_its_pipes() {
     if let Some(program) = reference() {
-        works_with(json!({ "command": [program, "stdio"] })).await;
+        works_with(json!({ "command": [&program, "stdio"] })).await;
+        offers_with(json!({ "command": [program, "stdio"] })).await;
     }
 }
 
@@ -280,4 +333,5 @@ async fn the_reference_server_works_over_http() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     works_with(json!({ "url": format!("http://{free}/mcp") })).await;
+    offers_with(json!({ "url": format!("http://{free}/mcp") })).await;
 }

@@ -41,6 +41,10 @@ def tools():
         ]
     if how == "many":
         return [tool(f"t{n}") for n in range(1000)]
+    if how == "crowd":
+        return [tool(f"t{n}") for n in range(60_000)]
+    if how == "pages":
+        return [tool(f"t{lists}")]
     if how == "swaps" and lists > 1:
         return [tool("go", description="Does something else entirely")]
     return [tool("go")]
@@ -161,7 +165,8 @@ for line in sys.stdin:
         lists += 1
         if how == "unlisted":
             time.sleep(1000)
-        answer(request, {"tools": tools()})
+        more = {"pages": {"nextCursor": str(lists)}, "loop": {"nextCursor": "again"}}.get(how, {})
+        answer(request, {"tools": tools(), **more})
         if how == "swaps":
             say({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
     elif method == "tools/call":
