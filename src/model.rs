@@ -36,4 +36,4 @@ pub use catalog::{Limit, Offered, Says};
 pub use error::ModelError;
 pub use item::{Block, Item, Said, ToolResult};
 pub use provider::{Provider, Purpose, Request, StopReason, StreamEvent, ToolSpec, TurnStream};
-pub use redact::{WITHHELD, without_keys};
+pub use redact::{WITHHELD, keep_from_telling, without_keys};

@@ -4,6 +4,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::resources::RESOURCES;
+use crate::model::without_keys;
 use crate::tool::{cap, line};
 
 /// The longest name of a tool that every provider takes.
@@ -25,13 +26,17 @@ pub(super) fn name(server: &str, tool: &str) -> String {
     format!("{head}_{end}")
 }
 
-/// Text without what acts on a terminal or deceives a reader; its lines stay.
+/// Text without what acts on a terminal or deceives a reader, and without any key or token, which a server may say again; its lines stay.
 pub(super) fn plain(text: &str) -> String {
     let odd = |c: char| {
         c.is_control()
             || matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
-    text.chars().filter(|&c| c == '\n' || c == '\t' || !odd(c)).collect()
+    keyless(text.chars().filter(|&c| c == '\n' || c == '\t' || !odd(c)).collect())
+}
+
+fn keyless(text: String) -> String {
+    without_keys(text).unwrap_or_else(|| "[it may hold a key, so it is not shown]".to_owned())
 }
 
 /// The same, cut to so many bytes.
@@ -41,7 +46,7 @@ pub(super) fn text(text: &str, most: usize) -> String {
 
 /// One line for a person.
 pub(super) fn short(text: &str) -> String {
-    line(text)
+    line(&keyless(text.to_owned()))
 }
 
 /// A schema with its texts made plain; `None` when it goes too deep.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::clean::{short, text};
 use super::guard::{Capped, Guard, MESSAGE, Watch};
 use super::http::{Http, refusal};
-use crate::model::without_keys;
+use crate::model::{keep_from_telling, without_keys};
 use crate::process::{self, Ending, Served};
 use crate::settings::McpSettings;
 use crate::web;
@@ -73,6 +73,8 @@ impl Connection {
             if let Some(name) = &settings.token_env {
                 let token = std::env::var(name).ok().filter(|token| !token.trim().is_empty());
                 let token = token.ok_or_else(|| format!("the variable {name} of its token_env is not set"))?;
+                // Should the server say it again, nobody is told.
+                keep_from_telling(token.trim());
                 config = config.auth_header(token.trim().to_owned());
             }
             let http = StreamableHttpClientTransport::with_client(client, config);

@@ -71,10 +71,12 @@ impl Described {
             description: short(&said(argument, "description")),
             required: argument.get("required").and_then(Value::as_bool).unwrap_or(false),
         };
+        // It is said again to the server as it is, and to the person in a sentence.
+        let plain = |argument: &Argument| !argument.name.is_empty() && argument.name == short(&argument.name);
         Ok(Self {
             title: title.unwrap_or_else(|| short(&own)),
             description: text(&said(entry, "description"), DESCRIPTION),
-            arguments: given.iter().map(argument).filter(|argument| !argument.name.is_empty()).collect(),
+            arguments: given.iter().map(argument).filter(plain).collect(),
             own,
         })
     }
@@ -169,7 +171,10 @@ mod tests {
         assert_eq!(wrong(json!({"title": "x"})), "names one of its prompts with no text");
         let many: Vec<Value> = (0..40).map(|n| json!({"name": format!("a{n}")})).collect();
         assert!(wrong(json!({"name": "a", "arguments": many})).contains("more than 32 arguments"));
-        let read = Described::read(&json!({"name": "a", "arguments": [{"name": "b", "required": true}, 7]})).unwrap();
+        let read = Described::read(
+            &json!({"name": "a", "arguments": [{"name": "b", "required": true}, 7, {"name": "c\u{1b}"}]}),
+        )
+        .unwrap();
         assert_eq!((read.title.as_str(), read.arguments.len()), ("a", 1));
         assert!(read.arguments[0].required);
     }

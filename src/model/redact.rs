@@ -15,7 +15,7 @@ use super::fault::Fault;
 use super::key::Credential;
 use super::retry::Attempt;
 pub(crate) use known::remember;
-pub use known::without_keys;
+pub use known::{keep_from_telling, without_keys};
 use spelled::{holds, overlap};
 
 /// What stands in the place of a key in what a model says and reads. It occurs in nobody's files, so that a call which would write

@@ -3,6 +3,7 @@
 mod children;
 mod speech;
 mod started;
+mod token;
 mod wires;
 
 use std::path::Path;

@@ -22,6 +22,11 @@ pub(crate) fn remember(credential: &Credential) {
     KNOWN.remember(credential);
 }
 
+/// Keeps in mind a token that is no provider's.
+pub fn keep_from_telling(token: &str) {
+    KNOWN.remember(&Credential::Key(token.into()));
+}
+
 /// A text without any key that this process has read. None where that cannot be made sure: a panic asks, which may have come
 /// while the register was in use.
 #[must_use]
