@@ -5,11 +5,18 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// What `COWRITE_LOG` says when nobody has set it.
 const DEFAULT: &str = "warn";
+
+/// Libraries that log what others say word by word, keys and all: no filter lets them do more than warn.
+const TALKATIVE: [&str; 1] = ["rmcp"];
 
 static FILE: OnceLock<Mutex<File>> = OnceLock::new();
 
@@ -25,7 +32,12 @@ pub fn init() {
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
-        .with_writer(Both { terminal: io::stderr().is_terminal() });
+        .with_writer(Both { terminal: io::stderr().is_terminal() })
+        .finish()
+        .with(filter_fn(|said| {
+            let talks = TALKATIVE.iter().any(|of| said.target().starts_with(of));
+            !talks || *said.level() <= Level::WARN
+        }));
     if log.try_init().is_err() {
         return;
     }

@@ -128,6 +128,8 @@ const KEPT_IN: &[(&str, &str)] = &[
     ("reqwest", "model"),
     ("reqwest", "web"),
     ("rmcp", "mcp"),
+    // It is kept from logging what servers say.
+    ("rmcp", "log"),
     ("sqlx", "store"),
     ("process::Command", "cli"),
     ("process::Command", "process"),
