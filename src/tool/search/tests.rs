@@ -152,7 +152,7 @@ async fn a_file_that_is_too_large_to_be_read_is_not_searched() {
 async fn files_of_any_length_are_searched_to_their_end_and_left_out_where_they_hold_a_nul() {
     // Around what is read in one piece.
     const PIECE: usize = 64 * 1024;
-    for length in [1, 4000, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 7] {
+    for length in [1, 4000, 40_000, PIECE - 10, PIECE - 9, PIECE - 8, PIECE - 7, PIECE, 3 * PIECE + 7] {
         let filler = "x\n".repeat(length / 2) + if length % 2 == 1 { "\n" } else { "" };
         let world = World::new(&[("at_end", &format!("{filler}a needle")), ("empty", "")]);
         world.write("with_nul", format!("a needle\n{filler}\0"));
