@@ -72,8 +72,9 @@ impl Door for Resources {
     }
 
     fn wants(&self, arguments: &str) -> Vec<Want> {
-        let named = |(server, _): (&Arc<Server>, _)| Want::Foreign { name: format!("{}__{RESOURCES}", server.name()) };
-        self.parse(arguments).map(named).into_iter().collect()
+        let Some((server, _)) = self.parse(arguments) else { return Vec::new() };
+        let name = format!("{}__{RESOURCES}", server.name());
+        vec![Want::Foreign { own: name.clone(), name }]
     }
 
     async fn call(&self, arguments: &str, context: &Context) -> Answer {

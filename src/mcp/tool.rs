@@ -90,7 +90,8 @@ impl Door for Foreign {
     }
 
     fn wants(&self, arguments: &str) -> Vec<Want> {
-        object(arguments).map(|_| vec![Want::Foreign { name: self.spec.name.to_string() }]).unwrap_or_default()
+        let own = format!("{}__{}", self.server.name(), self.described.own);
+        object(arguments).map(|_| vec![Want::Foreign { name: self.spec.name.to_string(), own }]).unwrap_or_default()
     }
 
     async fn call(&self, arguments: &str, context: &Context) -> Answer {

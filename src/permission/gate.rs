@@ -131,7 +131,7 @@ impl Gate {
             Want::Path { given, access } => self.path(roots, called, given, *access),
             Want::Run { command } => self.run(called, command),
             Want::Fetch { url } => self.fetch(url),
-            Want::Foreign { name } => self.foreign(called, name),
+            Want::Foreign { name, own } => self.foreign(called, name, own),
         }
     }
 
@@ -208,8 +208,8 @@ impl Gate {
         One::Ask { detail, grant, key: Some(key) }
     }
 
-    fn foreign(&self, called: Called<'_>, name: &str) -> One {
-        let ruling = self.rules.foreign(name);
+    fn foreign(&self, called: Called<'_>, name: &str, own: &str) -> One {
+        let ruling = self.rules.foreign(name, own);
         if let Ruling::Denied(rule) = ruling {
             return One::Denied(format!("The rule {rule} denies the tool {name}. Go on without it."));
         }

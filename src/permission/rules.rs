@@ -84,12 +84,13 @@ impl Rules {
         })
     }
 
-    /// What they say of a tool of another server, by its name `server__tool`.
+    /// What they say of a tool of another server, by its name `server__tool`. A deny rule holds for it as the server spells it too: the
+    /// model may know it by a changed name.
     #[must_use]
-    pub fn foreign(&self, name: &str) -> Ruling {
+    pub fn foreign(&self, name: &str, own: &str) -> Ruling {
         self.rule(Kind::Foreign, |pattern, denies| match pattern {
             Pattern::All => true,
-            Pattern::Name(glob) => glob.holds(name, denies),
+            Pattern::Name(glob) => glob.holds(name, denies) || denies && glob.holds(own, denies),
             _ => false,
         })
     }

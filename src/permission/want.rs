@@ -24,8 +24,10 @@ pub enum Want {
     },
     /// A tool of somebody else's server.
     Foreign {
-        /// `server__tool`.
+        /// `server__tool`, as the model knows it.
         name: String,
+        /// The same as the server spells it.
+        own: String,
     },
 }
 

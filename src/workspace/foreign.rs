@@ -63,7 +63,7 @@ pub(super) async fn prompt(
     most: usize,
 ) -> Result<Asked, String> {
     let name = command.name.clone();
-    if let Ruling::Denied(rule) = rules.foreign(&name) {
+    if let Ruling::Denied(rule) = rules.foreign(&name, &name) {
         return Err(format!("The rule {rule} denies the prompt {name}."));
     }
     let prompt = servers.prompt(&name).await?;

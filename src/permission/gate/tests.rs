@@ -75,7 +75,7 @@ fn fetch(url: &str) -> Want {
 }
 
 fn foreign(name: &str) -> Want {
-    Want::Foreign { name: name.into() }
+    Want::Foreign { name: name.into(), own: name.into() }
 }
 
 const ALL: [(Mode, bool); 5] =

@@ -108,12 +108,12 @@ fn a_deny_rule_that_cannot_be_read_denies_its_kind_and_an_allow_rule_allows_noth
     assert_eq!(path(&all, "a", Access::Read), said);
     assert_eq!(all.ruled("ls"), said);
     assert_eq!(all.host("x.y"), said);
-    assert_eq!(all.foreign("a__b"), said);
+    assert_eq!(all.foreign("a__b", "a__b"), said);
     let none = rules(&["run(a | b)", "edit({", "fetch(x:1)", "a__b(c)", "everything"], &[]);
     assert_eq!(none.ruled("a"), Ruling::Silent);
     assert_eq!(path(&none, "a", Access::Write), Ruling::Silent);
     assert_eq!(none.host("x"), Ruling::Silent);
-    assert_eq!(none.foreign("a__b"), Ruling::Silent);
+    assert_eq!(none.foreign("a__b", "a__b"), Ruling::Silent);
 }
 
 #[test]
@@ -183,12 +183,15 @@ fn hosts_are_compared_whole() {
 #[test]
 fn tools_of_servers_are_bound_by_name() {
     let some = rules(&["docs__*", "git__log(*)"], &["docs__delete*"]);
-    assert_eq!(some.foreign("docs__search"), Ruling::Allowed);
-    assert_eq!(some.foreign("git__log"), Ruling::Allowed);
-    assert_eq!(some.foreign("git__push"), Ruling::Silent);
-    assert_eq!(some.foreign("Docs__search"), Ruling::Silent);
-    assert_eq!(some.foreign("docs__delete_all"), denied("docs__delete*"));
-    assert_eq!(some.foreign("DOCS__DELETE"), denied("docs__delete*"));
+    assert_eq!(some.foreign("docs__search", "docs__search"), Ruling::Allowed);
+    assert_eq!(some.foreign("git__log", "git__log"), Ruling::Allowed);
+    assert_eq!(some.foreign("git__push", "git__push"), Ruling::Silent);
+    assert_eq!(some.foreign("Docs__search", "Docs__search"), Ruling::Silent);
+    assert_eq!(some.foreign("docs__delete_all", "docs__delete_all"), denied("docs__delete*"));
+    assert_eq!(some.foreign("DOCS__DELETE", "DOCS__DELETE"), denied("docs__delete*"));
+    // What the model knows by another name than the server is denied by either, and allowed by the model's alone.
+    assert_eq!(some.foreign("docs__search_1a2b3c4d", "docs__delete.all"), denied("docs__delete*"));
+    assert_eq!(some.foreign("git__push", "git__log"), Ruling::Silent);
 }
 
 #[test]
@@ -296,7 +299,7 @@ fn all_rulings(rules: &Rules, paths: &[String], script: &str) -> Vec<u8> {
         .collect();
     ranks.extend([script].iter().chain(SCRIPTS).map(|script| rank(&rules.ruled(script))));
     ranks.extend(["a.example.com", "example.com", "docs.rs"].map(|host| rank(&rules.host(host))));
-    ranks.extend(["a__b", "a__c", "b__a"].map(|name| rank(&rules.foreign(name))));
+    ranks.extend(["a__b", "a__c", "b__a"].map(|name| rank(&rules.foreign(name, name))));
     ranks
 }
 
