@@ -126,6 +126,7 @@ end
 ---@class cowrite.test.Person
 ---@field keys fun(keys: string) Pressed in their terminal.
 ---@field sees fun(text: string) Waits until it is on their screen.
+---@field asked fun(text: string) Waits until a list with this waits for its number.
 ---@field lua fun(code: string, ...: any): any Runs in their Neovim, which must not wait for a key.
 
 --- A person before a Neovim in a terminal of its own, which takes real keys and has a screen. The plugin is there, and the file
@@ -136,14 +137,16 @@ function M.person(path)
   vim.o.columns, vim.o.lines = 110, 40
   local nvim, socket = vim.env.NVIM_UNDER_TEST, vim.fn.tempname()
   vim.fn.jobstart({ nvim, '--clean', '--headless', '--listen', socket })
+  local channel
   M.wait('a Neovim', function()
-    return vim.uv.fs_stat(socket)
+    local ok, connected = pcall(vim.fn.sockconnect, 'pipe', socket, { rpc = true })
+    channel = ok and connected
+    return channel
   end)
   vim.cmd.enew()
   local terminal = vim.api.nvim_get_current_buf()
   -- A screen by itself: one that starts its own Neovim cannot where a loader has to start that.
   local job = vim.fn.jobstart({ nvim, '--server', socket, '--remote-ui' }, { term = true })
-  local channel = vim.fn.sockconnect('pipe', socket, { rpc = true })
   local person = {}
 
   local function screen()
@@ -158,6 +161,17 @@ function M.person(path)
     end, 10)
     if not seen then
       error(('waited 15 s to see: %s\nthe screen:\n%s'):format(text, screen()), 2)
+    end
+  end
+  function person.asked(text)
+    local mode
+    local asked = vim.wait(15000, function()
+      mode = vim.rpcrequest(channel, 'nvim_get_mode').mode
+      -- A list reads a command line; what stands on the screen may be an older one.
+      return mode == 'c' and screen():find(text, 1, true) ~= nil
+    end, 10)
+    if not asked then
+      error(('waited 15 s to be asked: %s\nin mode %s, the screen:\n%s'):format(text, mode, screen()), 2)
     end
   end
   function person.lua(code, ...)
