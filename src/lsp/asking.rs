@@ -3,9 +3,11 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 use tower_lsp::ls_types::{
     CodeAction, CodeActionKind, CodeActionOrCommand, CodeActionParams, Command as LspCommand, MessageActionItem,
     MessageType,
@@ -13,6 +15,7 @@ use tower_lsp::ls_types::{
 
 use super::actions::wanted;
 use super::client::{Client, Unanswered};
+use super::documents::Documents;
 use crate::permission::Kind;
 use crate::session::{Answer, Approval};
 use crate::workspace::Workspace;
@@ -21,13 +24,15 @@ const ONCE: &str = "Allow once";
 const SESSION: &str = "Allow for this session";
 const DENY: &str = "Deny";
 
+/// How long the person has not typed when a question opens where their keys would answer it.
+const PAUSE: Duration = Duration::from_secs(1);
 /// So many questions are offered as code actions; the rest comes when these are answered.
 const OFFERED: usize = 3;
 /// Characters of a command that a menu shows.
 const MENU: usize = 60;
 
 /// Goes on until the process ends. Beside the document lane and never in it.
-pub(super) async fn follow(client: Client, workspace: Arc<OnceLock<Workspace>>) {
+pub(super) async fn follow(client: Client, documents: Arc<Documents>, workspace: Arc<OnceLock<Workspace>>) {
     let Some(workspace) = workspace.get() else { return };
     let mut moved = workspace.approvals_moved();
     let mut asks = client.caps().asks;
@@ -43,6 +48,13 @@ pub(super) async fn follow(client: Client, workspace: Arc<OnceLock<Workspace>>) 
             }
             continue;
         };
+        if client.caps().asks_over_text
+            && let Some(left) = documents.left_of(PAUSE)
+        {
+            // Whoever types would answer without having read. Another question may come first then, or this one be over.
+            sleep(left).await;
+            continue;
+        }
         put.insert(approval.id.clone());
         if asks && choices(&approval.question.kind).is_some() {
             match ask(&client, workspace, &approval).await {

@@ -53,6 +53,8 @@ pub(super) struct Caps {
     pub(super) decides_with: &'static str,
     /// Whether questions can be shown with something to press.
     pub(super) asks: bool,
+    /// Whether they open where the person types, so that keys which were meant for the text answer them.
+    pub(super) asks_over_text: bool,
     /// How the person answers a question there otherwise.
     pub(super) answers_with: &'static str,
     /// Whether `cowrite/event` is wanted.
@@ -115,6 +117,7 @@ impl Caps {
                 _ => "code actions, or the commands cowrite.accept and cowrite.reject",
             },
             asks: window.is_some_and(|window| window.show_message.is_some()),
+            asks_over_text: helix || neovim,
             answers_with: if helix {
                 "space a, or :lsp-workspace-command"
             } else {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use ropey::Rope;
 use tokio::sync::{Notify, mpsc};
@@ -31,6 +32,8 @@ struct Inner {
     clock: u64,
     /// Change notifications so far.
     changes: u64,
+    /// When the last one came.
+    changed_at: Option<Instant>,
 }
 
 struct Open {
@@ -58,6 +61,7 @@ impl Documents {
         let mut inner = self.lock();
         let (encoding, used) = (inner.encoding, inner.tick());
         inner.changes += 1;
+        inner.changed_at = Some(Instant::now());
         let Some(open) = inner.open.get_mut(uri) else { return false };
         self.changed.notify_one();
         open.used = used;
@@ -73,6 +77,12 @@ impl Documents {
             let _ = watcher.send(Report { changes: seen.clone() });
         }
         true
+    }
+
+    /// How much is left of a pause since the last change of any document; nothing once it is over.
+    pub(super) fn left_of(&self, pause: Duration) -> Option<Duration> {
+        let changed = self.lock().changed_at?;
+        pause.checked_sub(changed.elapsed()).filter(|left| !left.is_zero())
     }
 
     /// How often any document was changed so far.

@@ -142,7 +142,7 @@ impl State {
         let (client, documents) = (self.client.clone(), self.documents.clone());
         // Ends with the process: it owns nothing that must be put in order.
         let (port, workspace) = (self.port.clone(), self.workspace.clone());
-        tokio::spawn(asking::follow(client.clone(), workspace.clone()));
+        tokio::spawn(asking::follow(client.clone(), documents.clone(), workspace.clone()));
         tokio::spawn(Following { client, documents, port, workspace }.run());
         let Some(faults) = self.faults.get().filter(|faults| !faults.is_empty()) else { return };
         let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();

@@ -557,12 +557,13 @@ fn a_missing_file_is_told_only_when_it_was_named() {
 
 #[test]
 fn what_is_no_text_or_no_file_or_huge_is_told_and_starts_all_the_same() {
-    assert_eq!(
-        from_disk(Some(b"mode = \"\xff\""), false),
-        ["FILE: could not read the settings file: it is not UTF-8 text"]
-    );
+    let told = |why: &str| {
+        let until = "it may hold deny rules, so everything is denied until this is mended";
+        [format!("FILE: could not read the settings file: {why} ({until})")]
+    };
+    assert_eq!(from_disk(Some(b"mode = \"\xff\""), false), told("it is not UTF-8 text"));
     let huge = vec![b'#'; 2 << 20];
-    assert_eq!(from_disk(Some(&huge), false), ["FILE: could not read the settings file: it is larger than 1 MiB"]);
+    assert_eq!(from_disk(Some(&huge), false), told("it is larger than 1 MiB"));
     assert_eq!(from_disk(Some("\u{feff}mode = \"edit\"".as_bytes()), false), [""; 0]);
     let folder = Places { config: Some(std::env::temp_dir()), config_is_named: true, state: None };
     assert!(load(&folder, None).faults[0].message.contains("it is not a regular file"));

@@ -96,10 +96,16 @@ impl Trust {
     }
 
     /// Other processes read and write the list too; each waits for the one before, which takes no longer than a write.
-    fn turn(&self) -> io::Result<fs::File> {
-        let lock = fs::File::options().create(true).append(true).open(self.file.with_extension("lock"))?;
+    fn turn(&self) -> io::Result<Option<fs::File>> {
+        let opened = fs::File::options().create(true).append(true).open(self.file.with_extension("lock"));
+        let lock = match opened {
+            Ok(lock) => lock,
+            // Without the folder there is no list either.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
         lock.lock()?;
-        Ok(lock)
+        Ok(Some(lock))
     }
 
     fn read(&self) -> Result<List, String> {

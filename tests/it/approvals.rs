@@ -181,16 +181,18 @@ async fn a_yes_to_a_protected_file_is_a_yes_to_the_edit_in_ask_mode_and_it_can_b
         let scene = Scene { rules: vec![("go", writing()), ("leave", turns)], ..scene };
         let client = scene.client(Personality::VsCode).await;
         pressing(&client, vec![Some("Allow once"); 3]);
+        let mut runs = Vec::new();
         for prompt in ["go", "leave"] {
             let run = client.run("cowrite.run", json!({ "prompt": prompt, "mode": mode })).await;
             assert_eq!(client.finished(&run).await["status"], "completed", "{mode}");
+            runs.push(run);
         }
         assert_eq!(scene.written().as_deref(), Some("{}\n"), "{mode}");
         assert_eq!(std::fs::read_to_string(&outside).expect("there"), "new\n", "{mode}");
         let status = client.execute("cowrite.status", json!({})).await.expect("a status");
         assert_eq!(status["proposals"], json!([]), "{mode}");
-        for _ in 0..2 {
-            let undone = client.execute("cowrite.undo", json!({})).await.expect("an answer");
+        for run in runs {
+            let undone = client.execute("cowrite.undo", json!({ "runId": run })).await.expect("an answer");
             assert_eq!(undone["files"][0]["outcome"], "restored", "{mode}: {undone}");
         }
         assert_eq!(scene.written(), None, "{mode}");
@@ -345,6 +347,38 @@ async fn a3_11_trust_that_is_taken_away_while_a_run_waits_does_not_count_for_it(
             withdrawn,
             "in the mode of the folder nothing is written"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_question_opens_under_the_fingers_of_somebody_who_types() {
+    for personality in [Personality::Helix, Personality::Neovim12] {
+        let scene = Scene::new(vec![("go", writing())]);
+        let client = scene.client(personality).await;
+        let uri = client.open(&scene.workspace.join("a.rs"), "fn a() {}\n");
+        let typed = Arc::<Mutex<Option<std::time::Instant>>>::default();
+        let paused = Arc::<Mutex<Option<std::time::Duration>>>::default();
+        client.set_habit({
+            let (typed, paused) = (typed.clone(), paused.clone());
+            move |client, method, id, _| {
+                let asks = method == "window/showMessageRequest";
+                if asks {
+                    *paused.lock().expect("a lock") = typed.lock().expect("a lock").map(|typed| typed.elapsed());
+                    client.reply(id.clone(), json!({ "title": "Allow once" }));
+                }
+                asks
+            }
+        });
+        let run = go(&client, "go").await;
+        for _ in 0..8 {
+            client.type_into(&uri, |_| (0..0, "x".into()));
+            *typed.lock().expect("a lock") = Some(std::time::Instant::now());
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+        assert_eq!(client.finished(&run).await["status"], "completed", "{personality:?}");
+        let paused = paused.lock().expect("a lock").expect("it was asked after something was typed");
+        assert!(paused.as_millis() > 900, "{personality:?}: {paused:?}");
+        assert_eq!(scene.written().as_deref(), Some("{}\n"), "{personality:?}");
     }
 }
 

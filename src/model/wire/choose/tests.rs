@@ -231,7 +231,7 @@ fn a_settings_file_that_cannot_be_read_sends_nothing_to_a_public_provider() {
         let places = Places { config: Some(config.to_owned()), config_is_named, state: None };
         told(&load(&places, None).settings, &[ANTHROPIC, OPENAI]).replace(&config.display().to_string(), "FILE")
     };
-    insta::assert_snapshot!(from_disk(folder.path(), false), @"No model is chosen because of a fault in the settings that may hide which one is meant (FILE: could not read the settings file: it is not a regular file); mend it.");
+    insta::assert_snapshot!(from_disk(folder.path(), false), @"No model is chosen because of a fault in the settings that may hide which one is meant (FILE: could not read the settings file: it is not a regular file (it may hold deny rules, so everything is denied until this is mended)); mend it.");
     let missing = folder.path().join("missing.toml");
     insta::assert_snapshot!(from_disk(&missing, true), @"No model is chosen because of a fault in the settings that may hide which one is meant (FILE: there is no such file; COWRITE_CONFIG names it: expected a settings file); mend it.");
     assert_eq!(from_disk(&missing, false), "anthropic/claude-sonnet-5-5 because ANTHROPIC_API_KEY is set");
