@@ -141,6 +141,9 @@ pub trait Journal: Send + Sync {
     /// Something that the model must hear before its next turn, in this run or a later one.
     fn note(&self, note: String);
 
+    /// A sentence for the person that outlasts the run. Never waits.
+    fn say(&self, _sentence: String) {}
+
     /// What has been noted since the last call.
     fn take_notes(&self) -> Vec<String>;
 }
@@ -266,6 +269,14 @@ impl Told for Teller {
 
     async fn ask(&self, question: Question) -> Reply {
         self.journal.ask(question).await
+    }
+
+    fn say(&self, sentence: String) {
+        self.journal.say(sentence);
+    }
+
+    fn note(&self, note: String) {
+        self.journal.note(note);
     }
 
     fn maybe_late(&self, place: Place, late: oneshot::Receiver<Applied>) {

@@ -103,6 +103,10 @@ pub trait Told: Send + Sync {
     async fn ask(&self, _question: Question) -> Reply {
         Reply::Denied
     }
+    /// A sentence for the person, whether the run goes on or not. Never waits.
+    fn say(&self, _sentence: String) {}
+    /// Something that the model must hear before its next turn, in whichever run that is. Never waits.
+    fn note(&self, _note: String) {}
 }
 
 /// What a call came to.

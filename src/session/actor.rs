@@ -383,6 +383,7 @@ impl Actor {
             self.notes.clone(),
             self.reviews.standing().clone(),
             self.approvals.clone(),
+            self.outlet.clone(),
         ));
         let known = self.state.known();
         let recording = mailbox.clone();

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::approvals::Approvals;
 use super::changes::Changes;
 use super::mailbox::{Entry, Kept, Mailbox};
+use super::outlet::Outlet;
 use super::review::Standing;
 use crate::agent::Journal;
 use crate::context::{Outcome, Previews, Window};
@@ -31,6 +32,7 @@ pub(super) struct RunJournal {
     /// Where the person can decide on it.
     standing: Arc<Standing>,
     session: SessionId,
+    outlet: Arc<dyn Outlet>,
 }
 
 impl RunJournal {
@@ -40,8 +42,9 @@ impl RunJournal {
         notes: Notes,
         standing: Arc<Standing>,
         approvals: Arc<Approvals>,
+        outlet: Arc<dyn Outlet>,
     ) -> Self {
-        Self { run, mailbox, notes, approvals, changes: Mutex::default(), standing, session }
+        Self { run, mailbox, notes, approvals, changes: Mutex::default(), standing, session, outlet }
     }
 }
 
@@ -109,6 +112,10 @@ impl Journal for RunJournal {
 
     fn note(&self, note: String) {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
+    }
+
+    fn say(&self, sentence: String) {
+        self.outlet.say(sentence);
     }
 
     fn take_notes(&self) -> Vec<String> {

@@ -144,19 +144,25 @@ async fn swept(before: Names, command: &str, context: &Context) -> Result<Option
         swept.left.iter().map(|(path, why)| format!("{} ({})", shown(path, context), visible_line(why))).collect();
     let kept = swept.kept.display().to_string();
     let question = question(&names, &stuck, &heads, command, &kept);
+    let unasked = context.cancel.is_cancelled();
     let reply = tokio::select! {
         biased;
         () = context.cancel.cancelled() => Reply::Cancelled,
         reply = context.told.ask(question) => reply,
     };
-    let (names, them, were) = match swept.taken.len() {
-        1 => (listed(&names), "it", "it was"),
-        _ => (listed(&names), "them", "they were"),
+    let why = match reply {
+        Reply::Once | Reply::Session => "",
+        Reply::Cancelled if unasked => "the run was stopped, so nobody was asked",
+        Reply::Cancelled => "the run was stopped before the person answered",
+        Reply::Expired => "nobody answered in time",
+        Reply::Answered(_) | Reply::Denied => "the person did not want to keep it",
     };
+    let names = listed(&names);
+    let (them, is, were) = if swept.taken.len() == 1 { ("it", "is", "it was") } else { ("them", "are", "they were") };
     let mut notes = Vec::new();
-    if !swept.taken.is_empty() && !matches!(reply, Reply::Once | Reply::Session) {
+    if !swept.taken.is_empty() && !why.is_empty() {
         notes.push(format!(
-            "It made {names}, which is protected, so {were} taken out again and can be found in {kept}; the person did not want to keep {them}."
+            "{names}, which {is} protected, appeared while a command ran, so {were} taken out of the workspace and can be found in {kept}; {why}."
         ));
     } else if !swept.taken.is_empty() {
         let put = move || {
@@ -167,26 +173,41 @@ async fn swept(before: Names, command: &str, context: &Context) -> Result<Option
         };
         let failed = blocking(put).await?;
         notes.push(if failed.is_empty() {
-            format!("It made {names}, which is protected; the person wants to keep {them}.")
+            format!("{names}, which {is} protected, appeared while a command ran; the person wants to keep {them}.")
         } else {
             let failed = plain(&failed.join("; "));
             format!(
-                "It made {names}, which is protected and was taken out; not all of it could be put back, the rest is in {kept}: {failed}."
+                "{names}, which {is} protected, appeared while a command ran; not all of it could be put back, the rest is \
+                 in {kept}: {failed}."
             )
         });
     }
     if !stuck.is_empty() {
         notes.push(format!(
-            "It made or shut what is protected, and that could not be taken out: {}. The person must look at it; leave it alone.",
+            "What is protected appeared or was shut while a command ran, and that could not be taken out: {}. The person must look at it; \
+             leave it alone.",
             listed(&stuck)
         ));
     }
-    Ok(Some(notes.join(" ")))
+    let notes = notes.join(" ");
+    if matches!(reply, Reply::Cancelled | Reply::Expired) {
+        // They have not seen it, or not what became of it.
+        context.told.say(clean(format!("{notes} The command:\n{}", visible(command))));
+    }
+    if reply == Reply::Cancelled {
+        // Nobody reads this call's answer any more.
+        context.told.note(clean(notes));
+        return Ok(None);
+    }
+    Ok(Some(notes))
 }
 
 /// What a person must know to say whether it may stay.
 fn question(names: &[String], stuck: &[String], heads: &str, command: &str, kept: &str) -> Question {
-    let mut detail = format!("This command made what editors, shells, builds or git obey:\n{}", visible(command));
+    let mut detail = format!(
+        "While this command ran, there appeared what editors, shells, builds or git obey:\n{}",
+        visible(command)
+    );
     if !names.is_empty() {
         detail.push_str(&format!(
             "\nTaken out: {}\nUnless you want it, it stays in {}",
@@ -200,10 +221,14 @@ fn question(names: &[String], stuck: &[String], heads: &str, command: &str, kept
     detail.push_str(heads);
     let title = match names {
         [] => "A command left protected names that could not be taken out. Go on?".to_owned(),
-        _ => format!("Keep {}, made by a command?", listed(names)),
+        _ => format!("Keep {}, which appeared while a command ran?", listed(names)),
     };
-    let clean = |text| without_keys(text).unwrap_or_else(|| "[it may hold a key, so it is not shown]".into());
     Question { title: clean(title), detail: clean(detail), kind: Kind::May { rememberable: false } }
+}
+
+/// Without keys.
+fn clean(text: String) -> String {
+    without_keys(text).unwrap_or_else(|| "[it may hold a key, so it is not shown]".into())
 }
 
 /// The beginnings of the files that were taken out.
@@ -274,7 +299,7 @@ mod tests {
     async fn what_nobody_wants_is_kept_for_the_person_and_they_are_told_where() {
         let world = World::new(&[]);
         let (note, asked) = after(&world, "plant", || world.write(".vscode/tasks.json", "mine")).await;
-        assert_eq!(asked, ["asked Keep .vscode, made by a command?"]);
+        assert_eq!(asked, ["asked Keep .vscode, which appeared while a command ran?"]);
         let kept = note.split_once("found in ").and_then(|(_, rest)| rest.split_once(';')).expect("a place").0;
         assert_eq!(fs::read_to_string(Path::new(kept).join("0/tasks.json")).expect("a file"), "mine");
         fs::remove_dir_all(kept).expect("removed");
@@ -282,6 +307,41 @@ mod tests {
         let (note, _) = after(&world, "plant", || world.write(".vscode/tasks.json", "mine")).await;
         assert!(note.contains("wants to keep it"), "{note}");
         assert_eq!(world.disk(".vscode/tasks.json"), "mine");
+    }
+
+    #[tokio::test]
+    async fn a3_08_what_nobody_was_asked_about_is_told_to_the_person_and_noted_for_the_model() {
+        for (reply, why) in [
+            (None, "nobody was asked"),
+            (Some(Reply::Cancelled), "before the person answered"),
+            (Some(Reply::Expired), "nobody answered in time"),
+        ] {
+            let world = World::new(&[]);
+            let before = Names::found(&world.context.roots).expect("it can be looked at");
+            world.write(".vscode/tasks.json", "mine");
+            match reply.clone() {
+                None => world.context.cancel.cancel(),
+                Some(reply) => world.replies(reply),
+            }
+            let note = swept(before, "plant", &world.context).await.expect("swept");
+            let heard = world.heard();
+            let said = heard.iter().find(|line| line.starts_with("said .vscode, which is protected, appeared"));
+            let said = said.unwrap_or_else(|| panic!("{why}: {heard:?}"));
+            assert!(said.contains(why) && said.contains("  | plant"), "{said}");
+            assert_eq!(heard.iter().any(|line| line.starts_with("asked")), reply.is_some(), "{heard:?}");
+            let noted = heard.iter().find_map(|line| line.strip_prefix("noted ").map(str::to_owned));
+            // A run that goes on hears of it with the answer.
+            let note = if reply == Some(Reply::Expired) {
+                note
+            } else {
+                assert_eq!(note, None);
+                noted
+            }
+            .expect("a note");
+            let kept = note.split_once("found in ").and_then(|(_, rest)| rest.split_once(';')).expect("a place").0;
+            assert!(said.contains(kept), "{said}");
+            fs::remove_dir_all(kept).expect("removed");
+        }
     }
 
     #[tokio::test]
@@ -296,7 +356,11 @@ mod tests {
         let stuck = ["sub (Permission denied)".to_owned()];
         let asked = question(&names, &stuck, &heads(&swept), "echo \u{1b}[2J", "/kept");
         fs::remove_dir_all(&swept.kept).expect("removed");
-        assert!(asked.title.ends_with("19/AGENTS.md and 20 more, made by a command?"), "{}", asked.title);
+        assert!(
+            asked.title.ends_with("19/AGENTS.md and 20 more, which appeared while a command ran?"),
+            "{}",
+            asked.title
+        );
         assert!(!asked.title.contains("20/AGENTS.md"), "{}", asked.title);
         for part in [
             "  | echo \\u{1b}[2J",

@@ -413,24 +413,24 @@ impl Told for Heard {
             Fate::Deleted { .. } => ", deleted".into(),
             Fate::Moved { uri, .. } => format!(", moved to {}", name(uri)),
         };
-        self.say(format!("applied {} in {}{fate}", applied.hunks.len(), name(&applied.uri)));
+        self.add(format!("applied {} in {}{fate}", applied.hunks.len(), name(&applied.uri)));
     }
 
     async fn rejected(&self, uri: String, hunks: Vec<HunkView>, reason: String) {
-        self.say(format!("rejected {} in {}: {reason}", hunks.len(), name(&uri)));
+        self.add(format!("rejected {} in {}: {reason}", hunks.len(), name(&uri)));
     }
 
     fn maybe_late(&self, place: Place, _late: oneshot::Receiver<Applied>) {
-        self.say(format!("maybe late in {place}"));
+        self.add(format!("maybe late in {place}"));
     }
 
     fn output(&self, call: &str, text: String) {
-        self.say(format!("{call} prints {text}"));
+        self.add(format!("{call} prints {text}"));
     }
 
     fn planned(&self, steps: Vec<PlanStep>) {
         let step = |step: &PlanStep| format!("{}{}", step.title, if step.done { " (done)" } else { "" });
-        self.say(format!("planned {}", steps.iter().map(step).collect::<Vec<_>>().join(", ")));
+        self.add(format!("planned {}", steps.iter().map(step).collect::<Vec<_>>().join(", ")));
     }
 
     async fn ask(&self, question: Question) -> Reply {
@@ -438,13 +438,21 @@ impl Told for Heard {
             Kind::May { .. } => String::new(),
             Kind::Answer { options } => format!(" [{}]", options.join(", ")),
         };
-        self.say(format!("asked {}{options}", question.title));
+        self.add(format!("asked {}{options}", question.title));
         self.1.lock().expect("a lock").pop().unwrap_or(Reply::Denied)
+    }
+
+    fn say(&self, sentence: String) {
+        self.add(format!("said {sentence}"));
+    }
+
+    fn note(&self, note: String) {
+        self.add(format!("noted {note}"));
     }
 }
 
 impl Heard {
-    fn say(&self, line: String) {
+    fn add(&self, line: String) {
         self.0.lock().expect("a lock").push(line);
     }
 }

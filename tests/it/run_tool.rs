@@ -219,10 +219,20 @@ async fn a3_08_what_was_made_is_taken_out_however_the_command_ended() {
         let seconds = if how == "too long" { 1 } else { 60 };
         let mut last = says("Done.");
         last["expect"] = match how {
-            "too long" => json!({ "contains": ["took longer than 1 s", "It made .vscode", "taken out"] }),
-            _ => json!({ "contains": ["ended without a word", "It made .vscode", "taken out"] }),
+            "too long" => {
+                json!({ "contains": ["took longer than 1 s", ".vscode, which is protected, appeared while a command ran", "taken out"] })
+            }
+            _ => {
+                json!({ "contains": ["ended without a word", ".vscode, which is protected, appeared while a command ran", "taken out"] })
+            }
         };
-        let rules = [("go", vec![calls(&[("run", json!({ "command": line, "timeout_seconds": seconds }))]), last])];
+        let mut heard = says("Heard.");
+        heard["expect"] =
+            json!({ "contains": [".vscode, which is protected, appeared while a command ran", "nobody was asked"] });
+        let rules = [
+            ("go", vec![calls(&[("run", json!({ "command": line, "timeout_seconds": seconds }))]), last]),
+            ("then", vec![heard]),
+        ];
         let client = Client::start(Setup { process: true, ..setup(&ws, &rules) }).await;
         let id = client.run("cowrite.run", json!({ "prompt": "go" })).await;
         begun(&client, &id).await;
@@ -231,6 +241,17 @@ async fn a3_08_what_was_made_is_taken_out_however_the_command_ended() {
             "cancelled" => {
                 client.execute("cowrite.cancel", json!({})).await.expect("cancelled");
                 assert_eq!(client.finished(&id).await["status"], "cancelled");
+                let told = client.until("where it is now", |notifications, _| {
+                    let said = notifications.iter().filter(|told| told["method"] == "window/showMessage");
+                    let said = said.filter_map(|told| told["params"]["message"].as_str());
+                    said.filter(|said| said.contains("taken-out")).map(str::to_owned).next()
+                });
+                let told = told.await;
+                assert!(told.contains(".vscode") && told.contains("nobody was asked"), "{told}");
+                // The model hears of it with the next run, and its person is asked nothing.
+                let id = client.run("cowrite.run", json!({ "prompt": "then" })).await;
+                let over = finished(&client, &id).await;
+                assert_eq!(over["status"], "completed", "{over}");
             }
             "the client left" => drop(client.stop().await),
             _ => {
