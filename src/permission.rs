@@ -11,7 +11,7 @@ mod visible;
 mod want;
 
 pub use gate::{Ask, Called, Gate, Judgement, Remembered};
-pub use path::{Access, Denied, Grant, Look, RULES, Roots, real_path};
+pub use path::{Access, Denied, Grant, Look, RULES, Roots, named_by, real_path};
 pub use protected::is_protected;
 pub use question::{Kind, Question, Reply};
 pub use rules::{Rules, Ruling};

@@ -143,7 +143,7 @@ impl Gate {
         if let Ruling::Denied(rule) = roots.ruling(&self.rules, &look, access) {
             return One::Denied(Denied::Rule { given: given.to_owned(), rule }.to_string());
         }
-        if !look.outside && !look.protected {
+        if !look.is_guarded(access) {
             return One::Go(Grant::default());
         }
         let detail = about_path(called, given, &look, access);
@@ -243,6 +243,7 @@ fn about_path(called: Called<'_>, given: &str, look: &Look, access: Access) -> S
     let why = match (look.outside, look.protected) {
         (true, true) => "it is outside the workspace and protected",
         (true, false) => "it is outside the workspace",
+        (false, false) => "a hook or a server of the settings is started from it, outside the sandbox",
         _ => "it is protected: editors, shells, git or this program itself obey what stands there",
     };
     let mut detail = format!("{}: {verb} {}{leads}\nAsked because {why}.", called.tool, visible_line(given));

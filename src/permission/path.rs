@@ -1,6 +1,7 @@
 //! The path authority: from the words of a model to a [`Place`], or a refusal.
 
 mod hiding;
+mod started;
 mod way;
 
 use std::path::{Component, Path, PathBuf};
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use super::{Rules, Ruling, protected, uri};
 use crate::editor::Place;
+pub use started::named_by;
 use way::follow;
 
 /// What files with rules for the model are called.
@@ -69,6 +71,8 @@ pub struct Look {
     pub outside: bool,
     /// Whether it is protected.
     pub protected: bool,
+    /// Whether a program that the settings start outside the sandbox is made of it: nothing that hinders looking.
+    pub started: bool,
     /// What it was called on the way there, where links led on.
     called: Vec<PathBuf>,
 }
@@ -81,6 +85,12 @@ impl Look {
             Place::File { path, .. } => path.clone(),
             Place::Buffer { uri } => PathBuf::from(uri),
         }
+    }
+
+    /// Whether it is touched only when the person says so each time.
+    #[must_use]
+    pub fn is_guarded(&self, access: Access) -> bool {
+        self.outside || self.protected || self.started && access != Access::Read
     }
 
     /// Whether links lead from the path to another one.
@@ -105,6 +115,10 @@ pub struct Roots {
     buffers: Vec<Place>,
     /// Real paths that are protected with all below them, whatever they are called.
     own: Vec<PathBuf>,
+    /// Files in the folders, sorted, that programs are made of which the settings start outside the sandbox.
+    started: Arc<[PathBuf]>,
+    /// Folders of git in the folders, by whatever name.
+    git: Arc<[PathBuf]>,
     /// What the person lets through for the call that this is for.
     granted: Grant,
     /// The rules in force.
@@ -166,7 +180,7 @@ impl Roots {
         if let Ruling::Denied(rule) = self.ruling(&self.rules, &look, access) {
             return Err(Denied::Rule { given: given.to_owned(), rule });
         }
-        if (look.outside || look.protected) && !self.is_granted(&look.real(), access) {
+        if look.is_guarded(access) && !self.is_granted(&look.real(), access) {
             let given = given.to_owned();
             return Err(if look.outside { Denied::Outside(given) } else { Denied::Protected(given) });
         }
@@ -181,7 +195,8 @@ impl Roots {
         let malformed = |reason: &str| Denied::Malformed { given: given.to_owned(), reason: reason.to_owned() };
         if let Some(buffer) = self.buffers.iter().find(|buffer| buffer.to_string() == given) {
             let protected = self.guards(buffer);
-            return Ok(Look { place: buffer.clone(), outside: false, protected, called: Vec::new() });
+            let started = buffer.path().is_some_and(|path| self.starts(path));
+            return Ok(Look { place: buffer.clone(), outside: false, protected, started, called: Vec::new() });
         }
         let path = match uri::file_path(given) {
             Some(path) => PathBuf::from(path.map_err(malformed)?),
@@ -200,7 +215,8 @@ impl Roots {
         let outside = inside.is_none();
         let place = inside.unwrap_or_else(|| outer(&way.end));
         let protected = way.through_protected || self.guards(&place) || self.is_link_target(&way.end);
-        Ok(Look { place, outside, protected, called: way.called })
+        let started = self.starts(&way.end) || way.called.iter().any(|called| self.starts(called));
+        Ok(Look { place, outside, protected, started, called: way.called })
     }
 
     /// What rules say of a path, by all that it is called.
@@ -235,7 +251,8 @@ impl Roots {
                 Access::Read => matches!(to, Access::Read | Access::Write),
                 Access::Write | Access::Run => *to == access,
             };
-            let free = || self.guards_path(granted) || !self.guards_path(real);
+            let guards = |path| self.guards_path(path) || access != Access::Read && self.starts(path);
+            let free = || self.guards_path(granted) || !guards(real);
             enough && real.starts_with(granted) && (real == granted || free())
         })
     }
@@ -358,7 +375,7 @@ impl Roots {
     }
 
     fn guards_path(&self, path: &Path) -> bool {
-        protected::is_protected(path) || self.own.iter().any(|own| path.starts_with(own))
+        protected::is_protected(path) || self.own.iter().any(|own| path.starts_with(own)) || self.is_of_git(path)
     }
 
     /// Whether a protected name at the top of a folder leads here by a link: `.vscode -> conf/vscode` protects

@@ -91,6 +91,22 @@ pub(super) fn commands(settings: &Settings) -> Commands {
     }
 }
 
+/// What is started outside the sandbox, each with its words.
+pub(super) fn started(settings: &Settings) -> impl Iterator<Item = &[String]> {
+    let hooks = &settings.hooks;
+    let hooks = [
+        &hooks.prompt_submit,
+        &hooks.before_request,
+        &hooks.before_tool,
+        &hooks.after_tool,
+        &hooks.turn_end,
+        &hooks.cancelled,
+        &hooks.before_compaction,
+    ];
+    let servers = settings.mcp.values().filter_map(|server| server.command.as_deref());
+    hooks.into_iter().flatten().map(Vec::as_slice).chain(servers)
+}
+
 /// Keys that variables say are elsewhere than in the home folder.
 fn moved(all: &[(OsString, OsString)]) -> impl Iterator<Item = PathBuf> {
     let found = MOVED.iter().filter_map(|(variable, parts)| {

@@ -115,6 +115,7 @@ impl Preparing {
         let permissions = &self.force.settings.permissions;
         let ruling = Arc::new(Rules::new(&permissions.allow, &permissions.deny));
         let roots = with_buffers(&self.roots, self.editor.as_ref()).with_rules(ruling.clone());
+        let roots = roots.with_git_folders().with_programs(commands::started(&self.force.settings), &self.force.start);
         let gate = Gate {
             rules: ruling,
             mode: self.mode,

@@ -294,3 +294,16 @@ fn a3_23_a_question_shows_exactly_what_would_be_done() {
     let long = "x".repeat(50_000);
     assert!(world.asked(&[run(&long)]).detail.contains(&long), "a command is never shown in part");
 }
+
+#[test]
+fn a3_08_what_a_hook_is_started_from_is_asked_for_each_time() {
+    let mut world = World::new(&["edit(**)"], &[]).mode(Mode::Auto, true);
+    let words = ["./src/lib.rs".to_owned()];
+    world.roots = world.roots.clone().with_programs([words.as_slice()], &world.top.join("ws"));
+    assert_eq!(world.word(Want::read("src/lib.rs")), "go");
+    assert_eq!(world.word(Want::write("src/lib.rs")), "ask always");
+    let ask = world.asked(&[Want::write("src/lib.rs")]);
+    assert!(ask.detail.contains("a hook or a server of the settings is started from it"), "{}", ask.detail);
+    let roots = world.roots.clone().with_grant(ask.grant);
+    assert!(roots.resolve("src/lib.rs", Access::Write).is_ok());
+}

@@ -292,3 +292,53 @@ fn a_workspace_inside_a_protected_folder_may_not_be_changed() {
     let roots = Roots::new(&[top.join("ws/.git/hooks")]);
     assert_eq!(say(&roots, "pre-commit", Access::Write), Said::Protected);
 }
+
+#[test]
+fn a3_08_what_programs_are_made_of_is_read_by_all_and_changed_by_nobody_unasked() {
+    let (_keep, top) = world();
+    for file in ["ws/check.sh", "ws/src/x.py", "ws/src/deep/c.json", "ws/data"] {
+        fs::write(top.join(file), "x").expect("a file");
+    }
+    symlink("src", top.join("ws/tools")).expect("a link");
+    let programs = [
+        vec!["./check.sh", "src", "plain"],
+        vec!["python3", "tools/x.py", "--config=src/deep/c.json", "bin/new", "/usr/bin/env"],
+        vec!["sh", "-c", "exec data >log"],
+    ];
+    let programs: Vec<Vec<String>> =
+        programs.iter().map(|words| words.iter().map(|&word| word.into()).collect()).collect();
+    let with =
+        |from: &str| Roots::new(&[top.join("ws")]).with_programs(programs.iter().map(Vec::as_slice), &top.join(from));
+    let roots = with("ws");
+    for path in ["check.sh", "./src/../check.sh", "src/x.py", "tools/x.py", "src/deep/c.json", "bin/new", "data"] {
+        assert_eq!(say(&roots, path, Access::Write), Said::Protected, "{path}");
+        assert!(matches!(say(&roots, path, Access::Read), Said::Place(_)), "{path} is read");
+        assert!(roots.found(&top.join("ws/check.sh")).is_some(), "a search sees it");
+    }
+    for path in ["src/lib.rs", "src/new.rs", "plain", "log", "sh", "python3"] {
+        assert!(matches!(say(&roots, path, Access::Write), Said::Place(_)), "{path} is free");
+    }
+    assert!(roots.starts(&top.join("ws/tools")), "a link on the way is not turned either");
+    assert_eq!(
+        say(&with("out"), "check.sh", Access::Write),
+        at("check.sh"),
+        "what is started elsewhere is another file"
+    );
+}
+
+#[test]
+fn the_folder_that_a_git_file_names_is_protected_whatever_it_is_called() {
+    let (_keep, top) = world();
+    for folder in ["ws/.bare/worktrees/main", "ws/main", "ws/bad"] {
+        fs::create_dir_all(top.join(folder)).expect("a folder");
+    }
+    fs::write(top.join("ws/main/.git"), format!("gitdir: {}\n", top.join("ws/.bare/worktrees/main").display()))
+        .expect("a file");
+    fs::write(top.join("ws/.bare/worktrees/main/commondir"), "../..\n").expect("a file");
+    fs::write(top.join("ws/bad/.git"), "gitdir: ..\n").expect("a file");
+    let roots = Roots::new(&[top.join("ws")]).with_git_folders();
+    assert_eq!(say(&roots, ".bare/hooks/post-commit", Access::Write), Said::Protected);
+    assert_eq!(say(&roots, ".bare/config", Access::Read), Said::Protected);
+    assert_eq!(say(&roots, "main/x.rs", Access::Write), at("main/x.rs"));
+    assert_eq!(say(&roots, "src/lib.rs", Access::Write), at("src/lib.rs"), "no such file takes the whole workspace");
+}

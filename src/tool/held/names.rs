@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::permission::{Roots, is_protected};
+use crate::permission::{Roots, is_protected, named_by};
 
 /// Files that hold keys, wherever they lie in a workspace.
 const KEYS: &[&str] = &[".envrc", ".npmrc"];
@@ -26,6 +26,8 @@ pub(super) struct Names {
     /// What could not be looked at, and why.
     pub(super) unseen: Vec<(PathBuf, String)>,
     pub(super) folders: Folders,
+    /// Folders that a `.git` file names.
+    pub(super) git: Vec<PathBuf>,
 }
 
 /// Which folder stands where. There may be very many of them, so paths are kept as numbers that nobody can foresee.
@@ -67,12 +69,14 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    fn of(path: &Path) -> io::Result<Self> {
+    /// What is `used` is protected for itself, whatever it is called.
+    fn of(path: &Path, used: bool) -> io::Result<Self> {
         let found = path.symlink_metadata()?;
         let link = found.is_symlink().then(|| path.read_link()).transpose()?;
         let leads = path.metadata().ok();
         let own = path.file_name().is_some_and(|name| is_protected(Path::new(name)) || is_half(Path::new(name)));
-        let holder = path.ancestors().nth(if own { 1 } else { 2 }).and_then(|above| above.symlink_metadata().ok());
+        let holder =
+            path.ancestors().nth(if own || used { 1 } else { 2 }).and_then(|above| above.symlink_metadata().ok());
         let content = leads.as_ref().filter(|leads| leads.is_file() && leads.len() <= LONGEST && is_single(leads));
         let content = content.and_then(|_| fs::read(path).ok()).map(|bytes| Sha256::digest(bytes).into());
         Ok(Self {
@@ -129,6 +133,10 @@ impl Names {
         let mut names = Self::look(roots, Shut::Leave, MOST).ok_or_else(|| {
             format!("the workspace has more than {MOST} files, too many to keep its protected names from a command")
         })?;
+        names.git = names.protected.keys().flat_map(|path| named_by(path)).collect();
+        for path in roots.clone().with_git(names.git.clone()).git() {
+            names.add(path.clone(), true);
+        }
         names.hidden.extend(roots.denied_outside().map_err(|why| format!("{why}; name a folder in it"))?);
         match names.unseen.first() {
             None => Ok(names),
@@ -152,7 +160,7 @@ impl Names {
         for root in roots.folders() {
             let guarded = is_protected(root);
             if guarded {
-                names.add(root.clone());
+                names.add(root.clone(), false);
             }
             folders.push((root.clone(), guarded));
         }
@@ -191,9 +199,11 @@ impl Names {
                 }
                 // What is above was looked at before; some names count only within another.
                 let above = folder.file_name().map(Path::new).unwrap_or(Path::new(""));
-                let protected = is_protected(&above.join(&name)) || kind.is_symlink() && is_half(Path::new(&name));
+                let used = roots.is_used(&path);
+                let protected =
+                    used || is_protected(&above.join(&name)) || kind.is_symlink() && is_half(Path::new(&name));
                 if protected && !guarded {
-                    names.add(path.clone());
+                    names.add(path.clone(), used);
                 }
                 if kind.is_dir() {
                     folders.push((path, guarded || protected));
@@ -203,8 +213,8 @@ impl Names {
         Some(names)
     }
 
-    fn add(&mut self, path: PathBuf) {
-        match Mark::of(&path) {
+    fn add(&mut self, path: PathBuf, used: bool) {
+        match Mark::of(&path, used) {
             Ok(mark) => drop(self.protected.insert(path, mark)),
             Err(error) if is_gone(&error) => {}
             Err(error) => self.unseen.push((path, error.to_string())),

@@ -36,6 +36,7 @@ pub(super) struct Taken {
 impl Names {
     /// Takes out what was not there before, and puts links back that were replaced. What cannot be taken out stops nothing.
     pub(super) fn swept(self, roots: &Roots) -> Swept {
+        let roots = &roots.clone().with_git(self.git.clone());
         let now = Self::left(roots);
         let mut swept = Swept { left: now.unseen.clone(), ..Swept::default() };
         // What only moved with the folder that it counts for is what the person had there, unless it counts for another one's place.

@@ -19,11 +19,21 @@ impl Outlet for Silent {
 
 /// Sets a run up as the session does: a bare prompt, in this mode.
 async fn set_up(world: &Arc<World>, mode: Mode, known: Known) -> Result<Ready, String> {
-    let text = "model = \"scripted/demo\"\n[providers.scripted]\nkind = \"script\"\n";
-    let settings = merge(&[Layer::toml(LayerName::User, Path::new("config.toml"), text)]).settings;
+    set_up_with(world, mode, known, ("", std::env::temp_dir())).await
+}
+
+/// The same with more settings, and the folder where hooks and servers are started.
+async fn set_up_with(
+    world: &Arc<World>,
+    mode: Mode,
+    known: Known,
+    (more, start): (&str, PathBuf),
+) -> Result<Ready, String> {
+    let text = format!("model = \"scripted/demo\"\n[providers.scripted]\nkind = \"script\"\n{more}");
+    let settings = merge(&[Layer::toml(LayerName::User, Path::new("config.toml"), &text)]).settings;
     let preparing = Preparing {
         tasks: TaskTracker::new(),
-        force: InForce { settings: Arc::new(settings), trusted: true, start: std::env::temp_dir() },
+        force: InForce { settings: Arc::new(settings), trusted: true, start },
         allowed: Arc::default(),
         folder: "".into(),
         state: None,
@@ -127,4 +137,15 @@ async fn s12_rules_that_cannot_be_read_fail_each_run() {
         let error = set_up(&world, Mode::Edit, known).await.err().expect("it must not start");
         assert!(error.contains("AGENTS.md is not UTF-8 text"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a3_08_what_hooks_and_servers_are_started_from_is_guarded_in_a_run() {
+    let world = Arc::new(World::new(&[("check.sh", "x"), ("serve.py", "x"), ("free.rs", "x")]));
+    let more = "[hooks]\nafter_tool = [[\"./check.sh\"]]\n[mcp.own]\ncommand = [\"python3\", \"serve.py\"]\n";
+    let start = world.roots.folders()[0].clone();
+    let ready = set_up_with(&world, Mode::Edit, Known::default(), (more, start)).await;
+    let ready = ready.unwrap_or_else(|error| panic!("it must be set up: {error}"));
+    let guarded = |path: &str| ready.setup.roots.look(path).expect("a path").is_guarded(Access::Write);
+    assert_eq!(["check.sh", "serve.py", "free.rs"].map(guarded), [true, true, false]);
 }

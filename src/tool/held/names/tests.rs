@@ -301,3 +301,40 @@ fn a3_08_however_much_a_command_makes_it_is_looked_through() {
     assert!(Names::look(&world.roots, Shut::Leave, 1).is_none());
     assert!(Names::look(&world.roots, Shut::Leave, 2).is_some());
 }
+
+#[test]
+fn a3_08_what_programs_are_made_of_is_kept_from_commands_and_seen_by_them() {
+    let mut world = world(&["hooks/check.sh", "hooks/other", "x"]);
+    world.link("tools", "hooks");
+    let words = ["tools/check.sh".to_owned()];
+    world.roots = world.roots.clone().with_programs([words.as_slice()], &world.ws);
+    let before = world.names();
+    let held: Vec<String> = before.protected.keys().map(|path| world.relative(path)).collect();
+    assert_eq!(held, ["hooks/check.sh", "tools"]);
+    assert_eq!(before.hidden, Vec::<PathBuf>::new());
+    // The file itself is bound; what is above it is not.
+    world.rename("hooks", "old");
+    world.make("hooks/check.sh");
+    fs::write(world.ws.join("hooks/check.sh"), "evil").expect("a file");
+    world.rename("tools", "was");
+    world.make("tools/check.sh");
+    assert_eq!(world.swept(before), ["hooks/check.sh", "tools"]);
+    assert!(world.is("tools") && !world.is("hooks/check.sh"));
+}
+
+#[test]
+fn a3_08_what_a_git_file_names_is_kept_from_commands() {
+    let world = world(&[".bare/config", "deep/er/x", "a/b/c/.git"]);
+    fs::write(world.ws.join("a/b/c/.git"), "gitdir: ../../../.bare").expect("a file");
+    let before = world.names();
+    let held: Vec<String> = before.protected.keys().map(|path| world.relative(path)).collect();
+    assert_eq!(held, [".bare", "a/b/c/.git"]);
+    assert_eq!(world.swept(before), Vec::<String>::new());
+    let before = world.names();
+    // A file that a command makes takes nothing with it.
+    fs::write(world.ws.join("deep/.git"), "gitdir: er").expect("a file");
+    world.rename(".bare", "old");
+    world.make(".bare/config");
+    assert_eq!(world.swept(before), [".bare", "deep/.git"]);
+    assert!(world.is("deep/er/x"));
+}
