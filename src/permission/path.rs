@@ -241,7 +241,17 @@ impl Roots {
             }
         }
         let names: Vec<&Path> = names.iter().map(PathBuf::as_path).collect();
-        rules.path(&names, Some(path), access)
+        let ruling = rules.path(&names, Some(path), access);
+        if !names.is_empty() || matches!(ruling, Ruling::Denied(_)) {
+            return ruling;
+        }
+        // Where no folder holds it, a rule that denies holds for what it is called on its own.
+        let rest: PathBuf = path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+        let alone: Vec<&Path> = std::iter::once(rest.as_path()).chain(path.file_name().map(Path::new)).collect();
+        match rules.path(&alone, Some(path), access) {
+            denied @ Ruling::Denied(_) => denied,
+            _ => ruling,
+        }
     }
 
     /// Whether the person let this through. What is protected below a folder that they let through is another matter.

@@ -3,6 +3,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
 use super::*;
+use crate::editor::Place;
 
 struct World {
     _keep: tempfile::TempDir,
@@ -306,4 +307,25 @@ fn a3_08_what_a_hook_is_started_from_is_asked_for_each_time() {
     assert!(ask.detail.contains("a hook or a server of the settings is started from it"), "{}", ask.detail);
     let roots = world.roots.clone().with_grant(ask.grant);
     assert!(roots.resolve("src/lib.rs", Access::Write).is_ok());
+}
+
+#[test]
+fn rules_that_deny_bind_where_there_is_no_folder() {
+    let world = World::new(&[], &[]);
+    let rules = |deny: &[&str]| {
+        Arc::new(Rules::new(&["read(**)".into()], &deny.iter().map(|&rule| rule.into()).collect::<Vec<_>>()))
+    };
+    let at = |path: &str| Place::File { path: world.top.join(path), shown: path.into() };
+    let secret = at("out/secret");
+    let outside = |deny: &[&str]| Roots::default().with_buffers(vec![secret.clone()]).with_rules(rules(deny));
+    for deny in ["read(**/secret)", "read(secret)", "read(**/out/**)", "read(**)"] {
+        assert!(!outside(&[deny]).admits(&secret), "{deny}");
+        let inside = world.roots.clone().with_rules(rules(&[deny]));
+        assert!(matches!(inside.resolve("../out/secret", Access::Read), Err(Denied::Rule { .. })), "{deny}");
+    }
+    assert!(outside(&["read(**/other)", "read(out/secret)", "edit(secret)"]).admits(&secret));
+    assert_eq!(
+        world.roots.ruling(&rules(&[]), &world.roots.look("../out/secret").expect("a path"), Access::Read),
+        Ruling::Silent
+    );
 }
