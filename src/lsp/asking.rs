@@ -28,6 +28,11 @@ const DENY: &str = "Deny";
 const PAUSE: Duration = Duration::from_secs(1);
 /// So many questions are offered as code actions; the rest comes when these are answered.
 const OFFERED: usize = 3;
+/// The most characters of what would be written that a message shows; a command is always shown whole.
+const SHOWN: usize = 4000;
+/// What such a text stands behind in a question, and what each line of it begins with.
+const WITH: &str = "With:";
+const QUOTED: &str = "  | ";
 /// Characters of a command that a menu shows.
 const MENU: usize = 60;
 
@@ -79,7 +84,7 @@ enum Asked {
 
 async fn ask(client: &Client, workspace: &Workspace, approval: &Approval) -> Asked {
     let question = &approval.question;
-    let text = format!("{}\n{}", question.title, question.detail);
+    let text = format!("{}\n{}", question.title, fitting(&question.detail));
     let actions: Vec<String> = choices(&question.kind).unwrap_or_default();
     let mut moved = workspace.approvals_moved();
     let answered_otherwise = async {
@@ -160,7 +165,40 @@ fn how(approval: &Approval, with: &str) -> String {
             )
         }
     };
-    format!("Cowrite waits for you: {}\n{}\n{asks}", question.title, question.detail)
+    format!("Cowrite waits for you: {}\n{}\n{asks}", question.title, fitting(&question.detail))
+}
+
+/// What a question says, as far as a message has room: of a long text that would be written only the beginning. All of it is in the
+/// question's event and in `cowrite.status`.
+fn fitting(detail: &str) -> String {
+    let (mut lines, mut room): (Vec<String>, Option<usize>) = (Vec::new(), None);
+    let mut left = 0;
+    let close = |lines: &mut Vec<String>, left: &mut usize| {
+        if std::mem::take(left) > 0 {
+            lines.push("(and more that there is no room for: cowrite.status shows all of it)".to_owned());
+        }
+    };
+    for line in detail.lines() {
+        match (&mut room, line.strip_prefix(QUOTED)) {
+            (Some(room), Some(text)) => {
+                let shown: String = text.chars().take(*room).collect();
+                left += text.len() - shown.len();
+                if *room > 0 {
+                    lines.push(format!("{QUOTED}{shown}"));
+                } else {
+                    left += 1;
+                }
+                *room = room.saturating_sub(shown.chars().count() + 1);
+            }
+            (_, quoted) => {
+                close(&mut lines, &mut left);
+                room = (quoted.is_none() && line == WITH).then_some(SHOWN);
+                lines.push(line.to_owned());
+            }
+        }
+    }
+    close(&mut lines, &mut left);
+    lines.join("\n")
 }
 
 /// The code actions that answer what is open, wherever the cursor is.
@@ -214,5 +252,24 @@ fn shortened(text: &str) -> String {
     match line.char_indices().nth(MENU) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_shows_every_command_whole_and_of_a_long_write_the_beginning() {
+        let command = format!("Run with sh -c:\n  | {}\n  | With:", "x".repeat(10_000));
+        let write = |lines: usize| format!("write: change a\nWith:\n{}", vec!["  | 123456789"; lines].join("\n"));
+        let short = format!("{}\n{command}", write(400));
+        assert_eq!(fitting(&short), short);
+        let long = fitting(&format!("{}\n{command}", write(1000)));
+        assert_eq!(long.matches("123456789").count(), 400);
+        assert!(long.contains("shows all of it)\nRun with sh -c:") && long.ends_with(&command[15..]), "{long}");
+        let one = fitting(&format!("With:\n  | {}", "é".repeat(9000)));
+        assert_eq!(one.matches('é').count(), SHOWN);
+        assert!(one.ends_with("shows all of it)"), "{one}");
     }
 }

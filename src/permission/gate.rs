@@ -10,9 +10,6 @@ use super::visible::{visible, visible_line};
 use super::{Access, Denied, Grant, Look, Roots, Rules, Ruling, Want};
 use crate::protocol::Mode;
 
-/// The most characters of what would be written that a question shows; a command is always shown whole.
-const SHOWN: usize = 4000;
-
 /// What decides for a run.
 #[derive(Clone, Debug, Default)]
 pub struct Gate {
@@ -95,11 +92,18 @@ impl Gate {
     /// Looks at a call: everything that it wants, together. One thing that is denied denies it; what must be asked for is one question.
     #[must_use]
     pub fn judge(&self, roots: &Roots, called: Called<'_>) -> Judgement {
+        // Commands that would go ahead on their own.
+        let mut free = Vec::new();
         let (mut granted, mut details, mut keys) = (Grant::default(), Vec::new(), Some(Vec::new()));
         for want in called.wants {
             let (detail, grant, key) = match self.one(roots, called, want) {
                 One::Denied(why) => return Judgement::Denied(why),
-                One::Go(grant) => (None, grant, None),
+                One::Go(grant) => {
+                    if let Want::Run { command } = want {
+                        free.push(command);
+                    }
+                    (None, grant, None)
+                }
                 One::Ask { detail, grant, key } => (Some(detail), grant, key),
             };
             granted.paths.extend(grant.paths);
@@ -115,6 +119,8 @@ impl Gate {
         if details.is_empty() {
             return Judgement::Go(granted);
         }
+        // A yes to the folder alone is a yes to what runs there.
+        details.extend(free.into_iter().map(|command| format!("To run with sh -c:\n{}", visible(command))));
         Judgement::Ask(Ask { detail: details.join("\n"), grant: granted, remember: keys })
     }
 
@@ -248,12 +254,7 @@ fn about_path(called: Called<'_>, given: &str, look: &Look, access: Access) -> S
     };
     let mut detail = format!("{}: {verb} {}{leads}\nAsked because {why}.", called.tool, visible_line(given));
     if access != Access::Read {
-        let shown: String = called.arguments.chars().take(SHOWN).collect();
-        let left = called.arguments.chars().count() - shown.chars().count();
-        detail.push_str(&format!("\nWith:\n{}", visible(&shown)));
-        if left > 0 {
-            detail.push_str(&format!("\n(and {left} characters more)"));
-        }
+        detail.push_str(&format!("\nWith:\n{}", visible(called.arguments)));
     }
     detail
 }

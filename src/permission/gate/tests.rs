@@ -310,6 +310,22 @@ fn a3_08_what_a_hook_is_started_from_is_asked_for_each_time() {
 }
 
 #[test]
+fn t6_a_question_hides_nothing_of_what_it_approves() {
+    let world = World::new(&[], &[]).mode(Mode::Auto, true);
+    let asked = world.asked(&[Want::read("../out"), run("cat\u{202e} secret; evil")]);
+    assert!(
+        asked.detail.contains("look at ../out") && asked.detail.contains("  | cat\\u{202e} secret; evil"),
+        "{}",
+        asked.detail
+    );
+    assert_eq!(asked.remember, None);
+    let arguments = format!("{{\"content\": \"{}the end\"}}", "harmless ".repeat(2_000));
+    let called = Called { tool: "write", arguments: &arguments, wants: &[Want::write(".git/hooks/x")] };
+    let Judgement::Ask(ask) = world.gate.judge(&world.roots, called) else { panic!("asked") };
+    assert!(ask.detail.contains(&arguments), "all that would be written");
+}
+
+#[test]
 fn rules_that_deny_bind_where_there_is_no_folder() {
     let world = World::new(&[], &[]);
     let rules = |deny: &[&str]| {
