@@ -17,6 +17,7 @@ use ropey::Rope;
 use crate::editor::{Place, ReadError};
 use crate::text::{Charset, Snapshot};
 use folder::Folder;
+pub use folder::folder_of;
 
 /// The most bytes that a tool reads.
 pub const LIMIT: u64 = 10 * 1024 * 1024;

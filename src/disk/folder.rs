@@ -34,6 +34,15 @@ pub(super) fn open(path: &Path) -> Result<File> {
     Folder { fd: step_by_step(folders, false)? }.open(file)
 }
 
+/// The folder of what a real path names, no component of which may be a link, and the name in it.
+///
+/// # Errors
+/// It cannot be reached so.
+pub fn folder_of(path: &Path) -> Result<(OwnedFd, OsString)> {
+    let (folder, name) = Folder::reach_path(path, false)?;
+    Ok((folder.fd, name))
+}
+
 /// The components of a real path below the root.
 fn names(path: &Path) -> Result<Vec<&OsStr>> {
     if !is_real(path) {
@@ -112,7 +121,11 @@ impl Folder {
     }
 
     fn reach(place: &Place, make: bool) -> Result<(Self, OsString)> {
-        let path = place.path().filter(|path| is_real(path)).ok_or_else(unusable)?;
+        Self::reach_path(place.path().ok_or_else(unusable)?, make)
+    }
+
+    fn reach_path(path: &Path, make: bool) -> Result<(Self, OsString)> {
+        let path = Some(path).filter(|path| is_real(path)).ok_or_else(unusable)?;
         let (folder, file) = path.parent().zip(path.file_name()).ok_or_else(unusable)?;
         let fd = match at_once(folder, WAY) {
             Some(Ok(fd)) => fd,

@@ -1,6 +1,7 @@
 //! A command line with all that belongs to it: open files are saved first, it is held in the sandbox where there is one, and
 //! protected names that it made are taken out again, unless the person wants to keep them.
 
+mod at;
 mod names;
 mod sweep;
 

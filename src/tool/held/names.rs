@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::at::At;
 use crate::permission::{Roots, is_protected, named_by};
 
 /// Files that hold keys, wherever they lie in a workspace.
@@ -170,7 +171,9 @@ impl Names {
                 continue;
             }
             let entries = match entries(&folder) {
-                Err(error) if !is_gone(&error) && shut == Shut::Open => opened(&folder).and_then(|_| entries(&folder)),
+                Err(error) if !is_gone(&error) && shut == Shut::Open => {
+                    At::of(&folder).and_then(|at| at.opened()).and_then(|_| entries(&folder))
+                }
                 entries => entries,
             };
             let entries = match entries {
@@ -239,27 +242,6 @@ fn entries(folder: &Path) -> io::Result<(Id, Vec<(OsString, fs::FileType)>)> {
 
 pub(super) fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
-}
-
-/// Gives the owner all rights over a file or a folder, which is no link; its mode before.
-///
-/// # Errors
-/// It is somebody else's.
-#[cfg(unix)]
-pub(super) fn opened(path: &Path) -> io::Result<fs::Permissions> {
-    use std::os::unix::fs::PermissionsExt;
-    let found = path.symlink_metadata()?;
-    let before = found.permissions();
-    let more = if found.is_dir() { 0o700 } else { 0o400 };
-    if !found.is_symlink() && before.mode() & more != more {
-        fs::set_permissions(path, fs::Permissions::from_mode(before.mode() | more))?;
-    }
-    Ok(before)
-}
-
-#[cfg(not(unix))]
-pub(super) fn opened(path: &Path) -> io::Result<fs::Permissions> {
-    Ok(path.symlink_metadata()?.permissions())
 }
 
 /// Whether a folder is somebody else's and lets this user neither write in it nor go through it: no command can make anything there.

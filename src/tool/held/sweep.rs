@@ -1,11 +1,11 @@
 //! What a command should not have made: taken out of the workspace, kept, and put back where the person wants it.
 
 use std::collections::HashSet;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::names::{Mark, Names, is_gone, opened};
+use super::at::At;
+use super::names::{Mark, Names, is_gone};
 use crate::permission::{Roots, real_path};
 use crate::settings::make_private;
 
@@ -85,7 +85,7 @@ impl Names {
             if !is_free || moved() || !path.parent().is_some_and(Path::is_dir) {
                 continue;
             }
-            match linked(link, path) {
+            match At::of(path).and_then(|at| at.make_link(link.as_os_str())) {
                 Ok(()) => {
                     let instead = swept.taken.iter_mut().find(|taken| taken.from == *path);
                     instead.into_iter().for_each(|taken| taken.link = Some(link.clone()));
@@ -127,79 +127,35 @@ impl Taken {
     /// # Errors
     /// Why it could not be.
     pub(super) fn put_back(self) -> Result<(), String> {
-        if self.link.is_some() && self.from.read_link().ok() == self.link {
-            fs::remove_file(&self.from).map_err(|error| format!("{}: {error}", self.from.display()))?;
+        let wrong = |error: io::Error| format!("{}: {error}", self.from.display());
+        // Whoever has turned a folder on the way into a link since then gets nothing put where that leads.
+        let (at, to) = (At::of(&self.at).map_err(wrong)?, At::of(&self.from).map_err(wrong)?);
+        if let Some(link) = &self.link
+            && to.link().is_ok_and(|says| says == *link.as_os_str())
+        {
+            to.unlink().map_err(wrong)?;
         }
-        if self.from.symlink_metadata().is_ok() {
+        if to.is_there() {
             return Err(format!("something else is at {}", self.from.display()));
         }
-        moved(&self.at, &self.from).map_err(|error| format!("{}: {error}", self.from.display()))
+        at.moved(&to).map_err(wrong)
     }
 }
 
-/// The same as [`moved`], past modes that are in the way.
+/// Moves something out, past modes that are in the way.
 fn taken_out(from: &Path, to: &Path) -> io::Result<()> {
     use io::ErrorKind::{CrossesDevices, PermissionDenied};
-    match fs::rename(from, to) {
+    let (from, to) = (At::of(from)?, At::of(to)?);
+    match from.rename(&to) {
         // What is copied has to be removed as well: that must not stop half way.
         Err(error) if matches!(error.kind(), PermissionDenied | CrossesDevices) => {
-            let parent = from.parent().map(|parent| Ok::<_, io::Error>((parent, opened(parent)?))).transpose();
-            let done = all_opened(from).and_then(|()| moved(from, to));
-            if let Ok(Some((parent, before))) = parent {
-                fs::set_permissions(parent, before)?;
+            let before = from.folder_opened();
+            let done = from.all_opened().and_then(|()| from.moved(&to));
+            if let Ok(before) = before {
+                from.close_folder(before)?;
             }
             done
         }
         done => done,
     }
-}
-
-fn all_opened(path: &Path) -> io::Result<()> {
-    opened(path)?;
-    if path.symlink_metadata()?.is_dir() {
-        for entry in fs::read_dir(path)? {
-            all_opened(&entry?.path())?;
-        }
-    }
-    Ok(())
-}
-
-/// Moves something, to another file system too. Links stay what they are.
-fn moved(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::rename(from, to) {
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            copied(from, to)?;
-            if from.symlink_metadata()?.is_dir() { fs::remove_dir_all(from) } else { fs::remove_file(from) }
-        }
-        done => done,
-    }
-}
-
-fn copied(from: &Path, to: &Path) -> io::Result<()> {
-    let kind = from.symlink_metadata()?.file_type();
-    if kind.is_symlink() {
-        linked(&from.read_link()?, to)
-    } else if kind.is_dir() {
-        fs::create_dir(to)?;
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            copied(&entry.path(), &to.join(entry.file_name()))?;
-        }
-        Ok(())
-    } else if kind.is_file() {
-        fs::copy(from, to).map(|_| ())
-    } else {
-        // Pipes and sockets of programs that are gone.
-        Ok(())
-    }
-}
-
-#[cfg(unix)]
-fn linked(target: &Path, at: &Path) -> io::Result<()> {
-    std::os::unix::fs::symlink(target, at)
-}
-
-#[cfg(not(unix))]
-fn linked(_target: &Path, _at: &Path) -> io::Result<()> {
-    Err(io::ErrorKind::Unsupported.into())
 }

@@ -338,3 +338,32 @@ fn a3_08_what_a_git_file_names_is_kept_from_commands() {
     assert_eq!(world.swept(before), [".bare", "deep/.git"]);
     assert!(world.is("deep/er/x"));
 }
+
+#[test]
+fn a3_08_a_folder_that_is_turned_into_a_link_meanwhile_leads_nothing_anywhere() {
+    let world = world(&["sub/x"]);
+    let elsewhere = world.ws.parent().expect("a folder").join("elsewhere");
+    fs::create_dir(&elsewhere).expect("a folder");
+    let turn = || {
+        fs::rename(world.ws.join("sub"), world.ws.join("was")).expect("moved");
+        symlink(&elsewhere, world.ws.join("sub")).expect("a link");
+    };
+    let before = world.names();
+    world.make("sub/AGENTS.md");
+    let mut swept = before.swept(&world.roots);
+    assert_eq!(world.taken(&swept), ["sub/AGENTS.md"]);
+    // Another command does so while the question stands.
+    turn();
+    let taken = swept.taken.pop().expect("one");
+    let at = taken.at.clone();
+    let why = taken.put_back().expect_err("it goes nowhere");
+    assert!(why.contains("sub/AGENTS.md"), "{why}");
+    assert!(!elsewhere.join("AGENTS.md").exists() && at.exists());
+    // What is to be taken out, opened or linked is not what lies behind a link either.
+    fs::write(elsewhere.join("AGENTS.md"), "theirs").expect("a file");
+    assert!(At::of(&world.ws.join("sub/AGENTS.md")).is_err());
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o500)).expect("a mode");
+    At::of(&world.ws.join("sub")).expect("it is there").opened().expect("nothing to do");
+    assert_eq!(elsewhere.metadata().expect("there").permissions().mode() & 0o777, 0o500);
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o700)).expect("a mode");
+}
