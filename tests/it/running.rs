@@ -195,6 +195,25 @@ async fn a3_14_a_command_in_the_sandbox_gets_at_nothing_but_the_workspace() {
     }
 }
 
+/// One mount for each hidden file; looking each up among all others took minutes.
+#[tokio::test]
+async fn a3_14_a_command_begins_soon_however_many_files_are_hidden() {
+    if !has_sandbox("a3_14_a_command_begins").await {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let ws = real(&folder);
+    let hidden: Vec<PathBuf> = (0..20_000).map(|number| ws.join(format!("{number}.key"))).collect();
+    for file in &hidden {
+        std::fs::write(file, "canary").expect("a file");
+    }
+    let confine = Confine { hidden, ..within(&ws) };
+    let begun = Instant::now();
+    let (end, output) = said("cat 0.key 777.key 19999.key; echo x > new && echo got", &ws, Some(confine)).await;
+    assert_eq!((end, output.as_str()), (End::Status(0), "got\n"));
+    assert!(begun.elapsed() < Duration::from_secs(20), "it took {:?}", begun.elapsed());
+}
+
 #[tokio::test]
 async fn a3_14_git_and_cargo_work_in_the_sandbox() {
     if !has_sandbox("a3_14_git_and_cargo").await {

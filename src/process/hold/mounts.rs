@@ -1,5 +1,6 @@
 //! What there is to see: everything read only but the folders to write in, what is hidden covered, and no process but its own.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -80,14 +81,16 @@ fn is_device(path: &Path) -> bool {
 /// Makes every mount read only that lies in no writable folder, or there in something closed.
 fn read_only(writable: &[PathBuf], protected: &[PathBuf], hidden: &[PathBuf]) -> Result<(), String> {
     let mounts = fs::read(MOUNTS).map_err(|error| format!("the mounts could not be read from {MOUNTS}: {error}"))?;
+    // There may be very many of each: they are looked up by what is above a mount, and never gone through.
+    let set = |paths: &'_ [PathBuf]| paths.iter().map(PathBuf::clone).collect::<HashSet<_>>();
+    let (writable, protected, hidden) = (set(writable), set(protected), set(hidden));
     for mount in mounts.split(|byte| *byte == b'\n') {
         let Some((place, flags)) = parsed(mount) else { continue };
-        let depth = |paths: &[PathBuf]| {
-            let above = paths.iter().filter(|path| place.starts_with(path));
-            above.map(|path| path.components().count()).max()
+        let depth = |paths: &HashSet<PathBuf>| {
+            place.ancestors().find(|above| paths.contains(*above)).map(|above| above.components().count())
         };
-        let (open, shut) = (depth(writable), depth(protected).max(depth(hidden)));
-        let covered = hidden.iter().any(|path| place.starts_with(path) && place != *path);
+        let (open, shut) = (depth(&writable), depth(&protected).max(depth(&hidden)));
+        let covered = place.ancestors().skip(1).any(|above| hidden.contains(above));
         if place.starts_with("/proc") || covered || open.is_some() && open > shut {
             continue;
         }

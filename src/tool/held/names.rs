@@ -16,6 +16,8 @@ use crate::permission::{Roots, is_protected, named_by};
 const KEYS: &[&str] = &[".envrc", ".npmrc"];
 /// A workspace with more entries is not looked through, so that nothing runs in it.
 const MOST: usize = 3_000_000;
+/// A name that nothing has.
+const ANY: &str = "c0ffee 5d1e 4a7b any name at all";
 /// A longer file is another one whenever it is not the same file.
 const LONGEST: u64 = 1 << 20;
 
@@ -156,17 +158,17 @@ impl Names {
 
     fn look(roots: &Roots, shut: Shut, most: usize) -> Option<Self> {
         let mut names = Self::default();
-        // Each with whether it is protected: what is hidden may lie in there too.
-        let mut folders: Vec<(PathBuf, bool)> = Vec::new();
+        // Each with whether it is protected, as what is hidden may lie in there too, and whether it is hidden itself.
+        let mut folders: Vec<(PathBuf, bool, bool)> = Vec::new();
         for root in roots.folders() {
             let guarded = is_protected(root);
             if guarded {
                 names.add(root.clone(), false);
             }
-            folders.push((root.clone(), guarded));
+            folders.push((root.clone(), guarded, false));
         }
         let mut count = 0;
-        while let Some((folder, guarded)) = folders.pop() {
+        while let Some((folder, guarded, mut covered)) = folders.pop() {
             if guarded && shut == Shut::Open {
                 continue;
             }
@@ -191,13 +193,24 @@ impl Names {
                     continue;
                 }
             };
+            // Where nothing may be read, and no other name could be, the folder is hidden and not each of its files.
+            let free = |path: &Path| roots.folders().iter().all(|root| !root.starts_with(path));
+            let all = |entries: &[(OsString, fs::FileType)]| {
+                entries.iter().all(|(name, _)| roots.denies_reading(&folder.join(name)))
+            };
+            if !covered && roots.denies_reading(&folder.join(ANY)) && free(&folder) && all(&entries) {
+                names.hidden.push(folder.clone());
+                covered = true;
+            }
             for (name, kind) in entries {
                 count += 1;
                 if count > most {
                     return None;
                 }
                 let path = folder.join(&name);
-                if KEYS.iter().any(|key| name == *key) || !kind.is_dir() && roots.denies_reading(&path) {
+                let denied = KEYS.iter().any(|key| name == *key) || roots.denies_reading(&path);
+                let covers = !covered && denied && (!kind.is_dir() || free(&path));
+                if covers {
                     names.hidden.push(path.clone());
                 }
                 // What is above was looked at before; some names count only within another.
@@ -209,7 +222,7 @@ impl Names {
                     names.add(path.clone(), used);
                 }
                 if kind.is_dir() {
-                    folders.push((path, guarded || protected));
+                    folders.push((path, guarded || protected, covered || covers));
                 }
             }
         }

@@ -367,3 +367,20 @@ fn a3_08_a_folder_that_is_turned_into_a_link_meanwhile_leads_nothing_anywhere() 
     assert_eq!(elsewhere.metadata().expect("there").permissions().mode() & 0o777, 0o500);
     fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o700)).expect("a mode");
 }
+
+#[test]
+fn a_folder_of_which_nothing_may_be_read_is_hidden_as_one() {
+    let world =
+        world(&["secrets/a/1", "secrets/2", "keys/x.key", "keys/y.key", "vault/x", "some/.env", "some/in", "b/.envrc"]);
+    let hidden = |deny: &[&str]| {
+        let deny: Vec<String> = deny.iter().map(|&rule| rule.into()).collect();
+        let roots = world.roots.clone().with_rules(std::sync::Arc::new(crate::permission::Rules::new(&[], &deny)));
+        let names = Names::found(&roots).expect("it can be looked at");
+        let mut hidden: Vec<String> = names.hidden.iter().map(|path| world.relative(path)).collect();
+        hidden.sort();
+        hidden.join(" ")
+    };
+    assert_eq!(hidden(&["read(secrets/**)", "read(vault)"]), "b/.envrc secrets vault");
+    assert_eq!(hidden(&["read(**/*.key)", "read(**/.env)"]), "b/.envrc keys/x.key keys/y.key some/.env");
+    assert_eq!(hidden(&["read(**)"]), "b keys secrets some vault", "never the workspace itself");
+}
