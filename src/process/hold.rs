@@ -11,6 +11,7 @@ mod syscalls;
 
 use std::fs;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{ChildStdout, Command, ExitCode, Stdio};
 
@@ -53,8 +54,28 @@ pub(super) fn outside(order: &Order, held: &Held, input: &[u8]) -> Report {
         }
     };
     let report = go_inside(order, held, input, &own).unwrap_or_else(Report::Fault);
-    drop(own);
+    remove(own);
     report
+}
+
+/// Removes the folder, whatever modes a program has given to what is in it. Nothing of that program is left by now.
+fn remove(own: TempDir) {
+    let path = own.path().to_owned();
+    if own.close().is_err() {
+        open_up(&path);
+        // It lies among the temporary files, where others clear away as well.
+        let _ = fs::remove_dir_all(&path);
+    }
+}
+
+fn open_up(folder: &Path) {
+    let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o700));
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        // A link is none.
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            open_up(&entry.path());
+        }
+    }
 }
 
 fn folder(order: &Order) -> io::Result<TempDir> {
@@ -207,4 +228,33 @@ fn give_up() -> rustix::io::Result<()> {
     rustix::thread::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
     // Root would get everything back with the next program otherwise.
     rustix::thread::set_no_new_privs(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_for_temporary_files_goes_whatever_its_modes_are() {
+        let own = tempfile::tempdir().expect("a folder");
+        let outside = tempfile::tempdir().expect("a folder");
+        let path = own.path().to_owned();
+        fs::create_dir_all(path.join("tmp/a/b")).expect("folders");
+        fs::write(path.join("tmp/a/b/file"), "x").expect("a file");
+        std::os::unix::fs::symlink(outside.path(), path.join("tmp/link")).expect("a link");
+        fs::set_permissions(outside.path(), fs::Permissions::from_mode(0o500)).expect("a mode");
+        for (folder, mode) in [("tmp/a/b", 0o000), ("tmp/a", 0o500)] {
+            fs::set_permissions(path.join(folder), fs::Permissions::from_mode(mode)).expect("a mode");
+        }
+        // Root is held to no modes, so that the way past them is taken here whatever the first try comes to.
+        open_up(&path);
+        assert!(
+            ["tmp/a", "tmp/a/b"]
+                .iter()
+                .all(|folder| { path.join(folder).metadata().expect("there").permissions().mode() & 0o777 == 0o700 })
+        );
+        assert_eq!(outside.path().metadata().expect("there").permissions().mode() & 0o777, 0o500);
+        remove(own);
+        assert!(!path.exists());
+    }
 }

@@ -166,7 +166,24 @@ async fn a3_14_a_command_in_the_sandbox_gets_at_nothing_but_the_workspace() {
         "for t in /dev/pts/[0-9]*; do [ -e $t ] && echo got; done".into(),
         "test $(ls /proc | grep -c '^[0-9]') -gt 6 && echo got".into(),
     ];
-    for line in lines {
+    // Numbers of calls, and what each must fail with; anything else is a way in.
+    let call = |number: libc::c_long, arguments: &str, errno: i32| {
+        format!(
+            "python3 -c 'import ctypes as c; l = c.CDLL(None, use_errno=True); r = l.syscall({number}, {arguments}); \
+             print(\"no\" if r == -1 and c.get_errno() == {errno} else \"got\")' || echo got"
+        )
+    };
+    let calls = [
+        call(libc::SYS_io_uring_setup, "1, 0", libc::EPERM),
+        call(libc::SYS_keyctl, "0, -3, 0", libc::EPERM),
+        call(libc::SYS_add_key, "b\"user\", b\"x\", b\"y\", 1, -1", libc::EPERM),
+        call(libc::SYS_request_key, "b\"user\", b\"x\", 0, 0", libc::EPERM),
+        call(libc::SYS_bpf, "0, 0, 0", libc::EPERM),
+        call(libc::SYS_open_by_handle_at, "-1, 0, 0", libc::EPERM),
+        call(libc::SYS_clone3, "0, 0", libc::ENOSYS),
+        call(libc::SYS_ioctl, &format!("0, {}, b\"x\"", libc::TIOCSTI), libc::EPERM),
+    ];
+    for line in lines.into_iter().chain(calls) {
         let (end, output) = said(&line, &ws, Some(confine.clone())).await;
         assert!(!output.contains("got"), "{line}: {end:?}: {output}");
     }

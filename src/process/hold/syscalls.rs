@@ -77,6 +77,18 @@ const ALSO: Option<i64> = Some(0x4000_0000);
 #[cfg(not(target_arch = "x86_64"))]
 const ALSO: Option<i64> = None;
 
+/// Calls that have a number of their own in that table, by the one that they have in the first.
+#[cfg(target_arch = "x86_64")]
+const ELSEWHERE: &[(c_long, c_long)] = &[
+    (libc::SYS_ioctl, 514),
+    (libc::SYS_ptrace, 521),
+    (libc::SYS_kexec_load, 528),
+    (libc::SYS_process_vm_readv, 539),
+    (libc::SYS_process_vm_writev, 540),
+];
+#[cfg(not(target_arch = "x86_64"))]
+const ELSEWHERE: &[(c_long, c_long)] = &[];
+
 /// Holds this process and what it starts.
 pub(super) fn hold(network: bool) -> Result<(), String> {
     let apply = || -> Result<(), Box<dyn std::error::Error>> {
@@ -88,14 +100,20 @@ pub(super) fn hold(network: bool) -> Result<(), String> {
     apply().map_err(|error| format!("this system lets no program limit its system calls (seccomp): {error}"))
 }
 
-fn filter(
-    mut rules: BTreeMap<c_long, Vec<Rule>>,
-    errno: libc::c_int,
-) -> Result<BpfProgram, Box<dyn std::error::Error>> {
+/// The same rules for every number that a call has.
+fn by_all_numbers(mut rules: BTreeMap<c_long, Vec<Rule>>) -> BTreeMap<c_long, Vec<Rule>> {
+    let elsewhere = ELSEWHERE.iter().filter_map(|(own, other)| Some((*other, rules.get(own)?.clone())));
+    let elsewhere: Vec<_> = elsewhere.collect();
+    rules.extend(elsewhere);
     if let Some(also) = ALSO {
         let more: Vec<_> = rules.iter().map(|(number, rules)| (number | also, rules.clone())).collect();
         rules.extend(more);
     }
+    rules
+}
+
+fn filter(rules: BTreeMap<c_long, Vec<Rule>>, errno: libc::c_int) -> Result<BpfProgram, Box<dyn std::error::Error>> {
+    let rules = by_all_numbers(rules);
     let errno = SeccompAction::Errno(u32::try_from(errno)?);
     let arch = std::env::consts::ARCH.try_into()?;
     Ok(SeccompFilter::new(rules, SeccompAction::Allow, errno, arch)?.try_into()?)
@@ -135,4 +153,22 @@ fn rules(network: bool) -> Result<BTreeMap<c_long, Vec<Rule>>, seccompiler::Back
         .map(|request| Rule::new(vec![Condition::new(1, Length::Dword, Is::Eq, request)?]));
     rules.insert(libc::SYS_ioctl, typing.into_iter().collect::<Result<_, _>>()?);
     Ok(rules)
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a3_14_calls_are_denied_by_their_numbers_in_the_second_table_too() {
+        let rules = by_all_numbers(rules(false).expect("rules"));
+        for (own, other) in [(libc::SYS_mount, libc::SYS_mount), (libc::SYS_socket, libc::SYS_socket)]
+            .into_iter()
+            .chain([(libc::SYS_ioctl, 514), (libc::SYS_ptrace, 521), (libc::SYS_kexec_load, 528)])
+            .chain([(libc::SYS_process_vm_readv, 539), (libc::SYS_process_vm_writev, 540)])
+        {
+            assert_eq!(rules.get(&(0x4000_0000 | other)), rules.get(&own), "{own} is {other} there");
+            assert!(rules.contains_key(&own));
+        }
+    }
 }
