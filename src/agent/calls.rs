@@ -16,7 +16,7 @@ use crate::protocol::Event;
 use crate::tool::{self, Answer, cap};
 
 /// How long a change that is under way may take to end by itself after a cancel, so that what was applied is reported as applied.
-const GRACE: Duration = Duration::from_millis(100);
+pub(super) const GRACE: Duration = Duration::from_millis(100);
 
 impl Agent {
     /// Runs the calls of a message and keeps their results: one for each, in their order, whatever happens.
@@ -185,12 +185,12 @@ pub(super) fn interrupted(content: &str) -> Answer {
 }
 
 /// A task that ends with its owner, unless it is released.
-struct Owned {
-    task: JoinHandle<Answer>,
-    released: bool,
+pub(super) struct Owned<T> {
+    pub(super) task: JoinHandle<T>,
+    pub(super) released: bool,
 }
 
-impl Drop for Owned {
+impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
         if !self.released {
             self.task.abort();

@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Agent;
+use super::calls::{GRACE, Owned};
 use super::turn::Stop;
+use crate::crash;
 use crate::permission::{Kind, Question, Reply, visible};
 use crate::process::{Done, End};
 use crate::protocol::{Event, Mode};
@@ -109,7 +111,22 @@ impl Agent {
         let Some(folder) = self.setup.roots.folders().first() else {
             return Ok((false, "there is no workspace folder to run it in".into(), String::new()));
         };
-        let held = hold(command, folder, LIMIT, &self.tools, |_| {}).await;
+        let (line, folder, tools) = (command.to_owned(), folder.clone(), self.tools.clone());
+        // As calls are: what it leaves in the workspace is looked through to the end, and nobody waits for that.
+        let task = self.setup.tasks.spawn(async move { hold(&line, &folder, LIMIT, &tools, |_| {}).await });
+        let mut owned = Owned { task, released: false };
+        let held = tokio::select! {
+            biased;
+            held = &mut owned.task => held,
+            () = self.cancel.cancelled() => {
+                owned.released = tokio::time::timeout(GRACE, &mut owned.task).await.is_err();
+                return Err(Stop::Cancelled);
+            }
+        };
+        let held = held.unwrap_or_else(|error| Err(crash::why(&error).to_owned()));
+        if self.cancel.is_cancelled() {
+            return Err(Stop::Cancelled);
+        }
         Ok(match held {
             Err(why) => (false, why, String::new()),
             Ok(held) => {

@@ -140,10 +140,18 @@ impl Client {
 
     /// Whether the client says that it has saved the document.
     pub(super) async fn save(&self, uri: Uri) -> Result<bool, Unanswered> {
-        let result = self.ask::<CowriteSave>(SaveParams { uris: vec![uri.clone()] }, DOCUMENT).await?;
-        // The editor may spell it otherwise.
-        let path = uri::to_path(&uri);
-        Ok(result.saved.iter().any(|saved| *saved == uri || path.is_some() && uri::to_path(saved) == path))
+        Ok(self.save_all(vec![uri]).await?.contains(&true))
+    }
+
+    /// The same of several, which are asked for at once.
+    pub(super) async fn save_all(&self, uris: Vec<Uri>) -> Result<Vec<bool>, Unanswered> {
+        let result = self.ask::<CowriteSave>(SaveParams { uris: uris.clone() }, DOCUMENT).await?;
+        // The editor may spell them otherwise.
+        let is_saved = |uri: &Uri| {
+            let path = uri::to_path(uri);
+            result.saved.iter().any(|saved| saved == uri || path.is_some() && uri::to_path(saved) == path)
+        };
+        Ok(uris.iter().map(is_saved).collect())
     }
 
     /// What all language servers report of these documents; of all, when there is none.

@@ -153,16 +153,17 @@ impl Editor for EditorPort {
         if !self.client.caps().save {
             return Vec::new();
         }
-        let mut saved = Vec::new();
-        for place in places {
-            let Some(uri) = self.open_uri(place).and_then(|uri| uri.parse::<Uri>().ok()) else { continue };
-            match self.client.save(uri).await {
-                Ok(true) => saved.push(place.clone()),
-                Ok(false) => {}
-                Err(error) => tracing::warn!(%place, %error, "the editor did not save"),
+        let open = places.iter().filter_map(|place| Some((place, self.open_uri(place)?.parse::<Uri>().ok()?)));
+        let (open, uris): (Vec<&Place>, Vec<Uri>) = open.unzip();
+        match self.client.save_all(uris).await {
+            Ok(saved) => {
+                open.into_iter().zip(saved).filter(|(_, saved)| *saved).map(|(place, _)| place.clone()).collect()
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the editor did not save");
+                Vec::new()
             }
         }
-        saved
     }
 
     async fn diagnostics(&self, places: &[Place]) -> Option<Vec<(Place, Vec<Diagnosis>)>> {

@@ -46,7 +46,12 @@ pub async fn hold(
     context: &Context,
     heard: impl FnMut(String) + Send,
 ) -> Result<Held, String> {
-    let mut notes: Vec<String> = unsaved(context).await.into_iter().collect();
+    let unsaved = tokio::select! {
+        biased;
+        () = context.cancel.cancelled() => None,
+        unsaved = unsaved(context) => unsaved,
+    };
+    let mut notes: Vec<String> = unsaved.into_iter().collect();
     let sandboxed = blocking(|| process::sandbox().is_ok()).await?;
     let before = match sandboxed {
         false => None,
@@ -55,6 +60,9 @@ pub async fn hold(
             Some(blocking(move || Names::found(&roots)).await??)
         }
     };
+    if context.cancel.is_cancelled() {
+        return Err("The person stopped the run before the command began. Nothing was done.".into());
+    }
     let job = Job {
         program: ["sh", "-c", command].map(Into::into).into(),
         folder: folder.to_owned(),

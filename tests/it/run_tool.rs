@@ -135,12 +135,11 @@ async fn what_is_not_saved_is_saved_first_where_the_editor_can() {
             return false;
         }
         // This editor does not manage to save the other one.
-        let is_a = params["uris"] == json!([a]);
-        assert!(is_a || params["uris"] == json!([b]), "what needs no saving was asked for: {params}");
-        if is_a {
-            std::fs::write(&file, "new\n").expect("saved");
-        }
-        client.reply(id.clone(), json!({ "saved": if is_a { params["uris"].clone() } else { json!([]) } }));
+        let mut uris: Vec<&str> = params["uris"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+        uris.sort_unstable();
+        assert_eq!(uris, [&a, &b], "all that need it, at once");
+        std::fs::write(&file, "new\n").expect("saved");
+        client.reply(id.clone(), json!({ "saved": [a] }));
         true
     });
     let id = client.run("cowrite.run", json!({ "prompt": "go" })).await;
@@ -351,6 +350,49 @@ async fn r2_edits_are_checked_and_what_fails_goes_back_to_the_model() {
     // A run that edits nothing is not checked.
     let id = client.run("cowrite.run", json!({ "prompt": "only talk" })).await;
     assert_eq!(finished(&client, &id).await["resultText"], "Yes.");
+    client.stop().await;
+}
+
+/// An editor that is busy, or a person at a question of its own, keeps no run that was stopped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_that_waits_for_the_editor_gives_way_to_a_cancel() {
+    process::supervisor_at(env!("CARGO_BIN_EXE_cowrite").into());
+    let folder = tempfile::tempdir().expect("a folder");
+    let ws = real(&folder);
+    for file in ["a.rs", "b.rs", "c.rs"] {
+        std::fs::write(ws.join(file), "one\n").expect("written");
+    }
+    let turns = vec![read(), calls(&[edit("a.rs", &[("one", "two")])]), says("Done.")];
+    let mut setup = setup(&ws, &[("go", turns)]);
+    setup.settings["verify"] = json!({ "commands": ["touch checked"] });
+    setup.experimental = json!({ "events": true, "save": true });
+    let client = Client::start(setup).await;
+    for (file, text) in [("a.rs", "one\n"), ("b.rs", "unsaved\n"), ("c.rs", "unsaved\n")] {
+        client.open(&ws.join(file), text);
+    }
+    let (asked, mut waits) = tokio::sync::mpsc::unbounded_channel();
+    client.set_habit(move |_, method, _, params| {
+        if method != "cowrite/save" {
+            return false;
+        }
+        let _ = asked.send(params["uris"].as_array().map_or(0, Vec::len));
+        true
+    });
+    let id = client.run("cowrite.run", json!({ "prompt": "go" })).await;
+    if process::sandbox().is_err() {
+        client
+            .until("the question", |notifications, _| {
+                events(notifications, &id).any(|event| event["type"] == "approvalRequested").then_some(())
+            })
+            .await;
+        client.execute("cowrite.approve", json!({})).await.expect("allowed");
+    }
+    assert_eq!(waits.recv().await, Some(3), "all at once");
+    let begun = Instant::now();
+    client.execute("cowrite.cancel", json!({})).await.expect("cancelled");
+    assert_eq!(client.finished(&id).await["status"], "cancelled");
+    assert!(begun.elapsed() < Duration::from_secs(3), "it took {:?}", begun.elapsed());
+    assert!(!ws.join("checked").exists());
     client.stop().await;
 }
 
