@@ -13,7 +13,7 @@ pub use context::{Lazy, Lines, Problem, Severity, TemplateContext, lazy};
 pub use render::{TemplateError, render};
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::protocol::Mode;
 use crate::settings::{CommandKind, Needs, Settings, template};
@@ -41,8 +41,8 @@ pub struct Command {
     pub foreign: bool,
     /// The text of its template.
     source: String,
-    /// The variables that the template looks up.
-    uses: Vec<String>,
+    /// The variables that the template looks up; of the built-in ones found out once that is asked, not when the program starts.
+    uses: OnceLock<Vec<String>>,
 }
 
 /// What is at hand where a command is asked for.
@@ -83,7 +83,7 @@ impl Command {
             built_in: true,
             foreign: false,
             source: "{{ prompt }}".into(),
-            uses: vec!["prompt".into()],
+            uses: vec!["prompt".into()].into(),
         }
     }
 
@@ -139,7 +139,8 @@ impl Command {
     }
 
     fn uses(&self, variable: &str) -> bool {
-        self.uses.iter().any(|used| used == variable)
+        let uses = self.uses.get_or_init(|| template::check(&self.source).unwrap_or_default());
+        uses.iter().any(|used| used == variable)
     }
 }
 
@@ -167,7 +168,7 @@ impl Catalog {
                 built_in: false,
                 foreign: false,
                 source: command.prompt.clone(),
-                uses,
+                uses: uses.into(),
             })
         });
         let commands = builtin::all().chain(own).map(|command| (command.name.clone(), Arc::new(command))).collect();
