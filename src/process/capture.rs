@@ -77,7 +77,8 @@ impl Capture {
             rest = &text[cut..];
         }
         let bytes = rest.as_bytes();
-        let tail = room - room / 2;
+        // A head that ends before a character leaves its room to the tail.
+        let tail = room - self.head.len();
         // What would fall out again at once need not go in.
         let skipped = bytes.len().saturating_sub(tail);
         let over = (self.tail.len() + bytes.len() - skipped).saturating_sub(tail).min(self.tail.len());
