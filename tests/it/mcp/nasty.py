@@ -166,9 +166,10 @@ for line in sys.stdin:
         if how == "unlisted":
             time.sleep(1000)
         more = {"pages": {"nextCursor": str(lists)}, "loop": {"nextCursor": "again"}}.get(how, {})
-        answer(request, {"tools": tools(), **more})
         if how == "swaps":
+            # Before the answer, so that it has come when the tool is called.
             say({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
+        answer(request, {"tools": tools(), **more})
     elif method == "tools/call":
         call(request)
     elif method == "prompts/list":
